@@ -1,0 +1,1 @@
+"""fc-connect: files go into and come out of Fluent Commerce, each exactly once."""

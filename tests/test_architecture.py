@@ -1,0 +1,82 @@
+"""The structure as a test: imports point one way, and the package stays quick to import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "fc_connect"
+
+# What each part may import besides itself. Adding an arrow is a decision about the design: see docs/design.md.
+GROUND = {"errors", "clock"}
+MAY_IMPORT = {
+    "errors": set(),
+    "clock": set(),
+    "observe": GROUND,
+    "kv": GROUND,
+    "sources": GROUND,
+    "formats": GROUND,
+    "mapping": GROUND,
+    "fluent": GROUND | {"observe"},
+    "state": GROUND | {"observe", "kv"},
+    "targets": GROUND | {"observe", "fluent"},
+    "pipeline": GROUND | {"observe", "kv", "state", "sources", "formats", "mapping", "fluent", "targets"},
+    "sandbox": {"errors"},
+    "testing": GROUND | {"kv", "sources"},
+    "cli": GROUND
+    | {"observe", "kv", "state", "sources", "formats", "mapping", "fluent", "targets", "pipeline", "sandbox"},
+}
+DRIVERS = {
+    "boto3",
+    "botocore",
+    "redis",
+    "psycopg",
+    "psycopg_pool",
+    "pydantic",
+    "yaml",
+    "rich",
+    "httpx",
+    "click",
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    package = ["fc_connect", *path.relative_to(SRC).with_suffix("").parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            yield name
+            if name == "fc_connect":
+                yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda p: str(p.relative_to(SRC)))
+def test_imports_point_one_way(path: Path) -> None:
+    here = path.relative_to(SRC).parts[0].removesuffix(".py")
+    if here in {"__init__", "__main__"}:
+        return
+
+    for name in imported(path):
+        root, _, rest = name.partition(".")
+        there = rest.partition(".")[0]
+        assert root != "fc_connect" or not there or there in MAY_IMPORT[here] | {here}, (
+            f"{path} imports {name}"
+        )
+
+
+def test_importing_the_package_loads_no_driver() -> None:
+    code = "import sys, fc_connect; print(*sys.modules)"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert not DRIVERS & set(loaded)
