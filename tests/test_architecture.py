@@ -12,7 +12,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "fc_connect"
 
-# What each part may import besides itself. Adding an arrow is a decision about the design: see docs/design.md.
+# What each part may import besides itself. Adding an arrow is a decision about the design.
 GROUND = {"errors", "clock"}
 MAY_IMPORT = {
     "errors": set(),

@@ -32,7 +32,7 @@ class Records(Protocol):
         ...
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield each record in turn: a `list` as long as `columns`, or a dict; a `BadRecord` where it is neither.
+        """Yield each record in turn: a `list` as long as `columns`, a dict, or a `BadRecord`.
 
         Raises:
             ParseError: the rest of the file can't be read.

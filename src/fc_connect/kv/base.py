@@ -1,7 +1,7 @@
 """What a key-value store promises: the contract that every backend keeps, and its limits.
 
-The shape is that of Deno KV (https://docs.deno.com/deploy/kv/): ordered tuple keys, JSON values, versionstamps and
-atomic commits with checks.
+The shape is that of Deno KV (https://docs.deno.com/deploy/kv/): ordered tuple keys, JSON values,
+versionstamps and atomic commits with checks.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ __all__ = [
     "Atomic",
     "CommitResult",
     "Entry",
-    "Key",
     "KVStore",
+    "Key",
 ]
 
 Key = tuple[str | int, ...]
@@ -83,7 +83,9 @@ class KVStore(Protocol):
     """An ordered key-value store whose operations are linearizable. Safe to share between threads."""
 
     has_clock: bool
-    """Whether `now()` is one steady clock for all who use the store. Where it isn't, a lease is judged by watching."""
+    """Whether `now()` is one steady clock for all who use the store.
+
+    Where it isn't, a lease is judged by watching its record."""
 
     def get(self, key: Key) -> Entry | None:
         """Return the entry, or None where the key is absent or expired."""
@@ -104,8 +106,8 @@ class KVStore(Protocol):
     ) -> Iterator[Entry]:
         """Yield the entries below `prefix` (itself left out; `()` is everything) in the order of their keys.
 
-        `start` is included, `end` is not; both are whole keys below `prefix`. Pages inside: never loads all. Each
-        page is a consistent view, the whole is not.
+        `start` is included, `end` is not; both are whole keys below `prefix`. Pages inside: never loads
+        all. Each page is a consistent view, the whole is not.
         """
         ...
 

@@ -36,8 +36,8 @@ class Source(Protocol):
     def list(self, pattern: str = "*") -> Iterator[SourceFile]:
         """Yield the files that match, in the order of their paths; folders and folder markers are left out.
 
-        `pattern` is matched against the whole relative path: `*` and `?` stay within a folder, `**/` spans any number
-        of folders, `[abc]` is a set, `{a,b}` are alternatives. Case counts.
+        `pattern` is matched against the whole relative path: `*` and `?` stay within a folder, `**/` spans
+        any number of folders, `[abc]` is a set, `{a,b}` are alternatives. Case counts.
 
         Raises:
             SourceError: the root isn't there or may not be read.
@@ -68,8 +68,8 @@ class Source(Protocol):
     def move(self, file: SourceFile, destination: str) -> str:
         """Move a file to `destination` (a path below the root) and return the path taken.
 
-        Nothing is overwritten: where `destination` is taken by other content, a number is put before the suffix.
-        Moving again what a crash left half moved finishes the move.
+        Nothing is overwritten: where `destination` is taken by other content, a number is put before the
+        suffix. Moving again what a crash left half moved finishes the move.
         """
         ...
 
