@@ -1,4 +1,4 @@
-"""One id per run: on every log line, and in a header of every request, so that both sides can be laid together."""
+"""One id per run: on every log line and in a header of every request, so that both sides' logs meet."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ def current_correlation_id() -> str | None:
 @contextmanager
 def correlate(correlation_id: str | None = None) -> Iterator[str]:
     """Work under `correlation_id`, or under a new random one, until the block ends."""
-    token = _current.set(correlation_id or uuid.uuid4().hex)
+    current = correlation_id or uuid.uuid4().hex
+    token = _current.set(current)
     try:
-        current = _current.get()
-        assert current is not None
         yield current
     finally:
         _current.reset(token)
