@@ -1,0 +1,203 @@
+"""The file ledger: which version of which file has got how far.
+
+A file version is workflow + source + path + fingerprint. Its record has a key of its own, so that asking and marking
+cost the same however many files there are; two small pointers find the latest version of a path and a content's
+first file. Every change is made under the file's lock and is safe to make twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from fc_connect.errors import StateError
+from fc_connect.kv.base import Atomic, Entry, Key, KVStore
+from fc_connect.state.records import from_entry, to_json
+
+__all__ = ["FileLedger", "FileRecord", "FileStatus", "Plan", "digest_of"]
+
+
+class FileStatus(StrEnum):
+    """How far a file version has got."""
+
+    PENDING = "pending"
+    """Known, not begun."""
+    PROCESSING = "processing"
+    """Begun. Without a live lock: cut short, and the next run carries on."""
+    COMPLETED = "completed"
+    """Delivered whole. Never sent again."""
+    FAILED = "failed"
+    """Tried again by a later run, not before `next_attempt_at`."""
+    QUARANTINED = "quarantined"
+    """Failed too often, or in a way that trying again can't mend: a person must look."""
+    SKIPPED = "skipped"
+    """Left out by a policy: same content, or a changed file."""
+    SUPERSEDED = "superseded"
+    """Given up because a newer file has been delivered: sending it now would bring stale stock back."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether no run will touch the file again by itself."""
+        return self not in {FileStatus.PENDING, FileStatus.PROCESSING, FileStatus.FAILED}
+
+
+_NEXT: dict[FileStatus, frozenset[FileStatus]] = {
+    FileStatus.PENDING: frozenset(FileStatus) - {FileStatus.PENDING},
+    FileStatus.PROCESSING: frozenset(FileStatus),
+    FileStatus.FAILED: frozenset(FileStatus),
+    FileStatus.COMPLETED: frozenset({FileStatus.COMPLETED}),
+    FileStatus.QUARANTINED: frozenset({FileStatus.PENDING}),
+    FileStatus.SKIPPED: frozenset({FileStatus.PENDING}),
+    FileStatus.SUPERSEDED: frozenset({FileStatus.PENDING}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a file was cut into before its first batch went out. A resume must come to the same."""
+
+    batch_size: int
+    mapping_digest: str
+    """Of everything that decides the bodies: mapping, format, target, duplicates."""
+    batches: int | None = None
+    """None while a streaming run is still reading."""
+    entities: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """One version of one file, and what became of it."""
+
+    source: str
+    """The source's URL, without secrets."""
+    file_name: str
+    """The path below the source."""
+    fingerprint: str
+    """What tells this version from another: by policy an etag, size and time, a digest, or nothing."""
+    last_modified: datetime
+    file_size: int
+    status: FileStatus = FileStatus.PENDING
+    etag: str | None = None
+    version_id: str | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    processed_at: datetime | None = None
+    """When it was completed."""
+    records_read: int = 0
+    record_count: int = 0
+    """Entities delivered."""
+    rejected_count: int = 0
+    duplicate_count: int = 0
+    """Records left out because a later record of the file has the same key."""
+    rejects_file: str | None = None
+    job_id: str | None = None
+    batch_count: int = 0
+    batch_ids: tuple[str, ...] = ()
+    """The first `MAX_BATCH_IDS` of them."""
+    checksum_md5: str | None = None
+    content_digest: str | None = None
+    """SHA-256 of the content, in hexadecimal."""
+    plan: Plan | None = None
+    run: int = 0
+    """Grows each time the file is begun anew; batches of an earlier run don't count."""
+
+    @property
+    def file_id(self) -> str:
+        """The name of this version in the ledger."""
+        return digest_of(self.source, self.file_name, self.fingerprint)
+
+    @property
+    def path_id(self) -> str:
+        """The name of this path, whatever the version."""
+        return digest_of(self.source, self.file_name)
+
+    @property
+    def position(self) -> tuple[datetime, str]:
+        """Where the file stands in order of time; the watermark is the greatest of these."""
+        return self.last_modified, self.file_name
+
+    def moved_to(self, status: FileStatus, *, at: datetime, error: str | None = None) -> Self:
+        """Return the record after a move to `status`; the caller commits it.
+
+        Raises:
+            StateError: no file may go that way.
+        """
+        if status not in _NEXT[self.status]:
+            raise StateError(f"{self.file_name}: a {self.status} file can't become {status}.")
+        ended = status not in {FileStatus.PENDING, FileStatus.PROCESSING}
+        return replace(
+            self,
+            status=status,
+            error=error,
+            next_attempt_at=None,
+            started_at=at if status is FileStatus.PROCESSING else self.started_at,
+            finished_at=at if ended else None,
+            processed_at=at if status is FileStatus.COMPLETED else self.processed_at,
+        )
+
+
+MAX_BATCH_IDS = 1000
+
+
+def digest_of(*parts: str) -> str:
+    """Return a short name for `parts`; no two lists of parts share one."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+class FileLedger:
+    """The file records of one workflow."""
+
+    def __init__(self, kv: KVStore, workflow: str) -> None:
+        self._kv = kv
+        self._workflow = workflow
+
+    def key(self, file_id: str) -> Key:
+        return (self._workflow, "file", file_id)
+
+    def get(self, file_id: str) -> FileRecord | None:
+        """Return the record of a version."""
+        return _record(self._kv.get(self.key(file_id)))
+
+    def get_many(self, file_ids: Sequence[str]) -> list[FileRecord | None]:
+        """Return the records in the order of `file_ids`."""
+        return [_record(entry) for entry in self._kv.get_many([self.key(each) for each in file_ids])]
+
+    def all(self) -> Iterator[FileRecord]:
+        """Yield every record, in no particular order."""
+        for entry in self._kv.list((self._workflow, "file")):
+            yield from_entry(entry, FileRecord)
+
+    def latest(self, paths: Sequence[str]) -> list[str | None]:
+        """Return the id of the latest known version of each path, given as `FileRecord.path_id`."""
+        entries = self._kv.get_many([(self._workflow, "path", path) for path in paths])
+        return [None if entry is None else str(entry.value) for entry in entries]
+
+    def with_content(self, content_digest: str) -> FileRecord | None:
+        """Return the first completed file with this content."""
+        entry = self._kv.get((self._workflow, "content", content_digest))
+        return None if entry is None else self.get(str(entry.value))
+
+    def put(self, write: Atomic, record: FileRecord) -> Atomic:
+        """Add the record and its pointers to `write`; at most three keys."""
+        file_id = record.file_id
+        write.set(self.key(file_id), to_json(record))
+        write.set((self._workflow, "path", record.path_id), file_id)
+        if record.status is FileStatus.COMPLETED and record.content_digest is not None:
+            write.set((self._workflow, "content", record.content_digest), file_id)
+        return write
+
+    def forget(self, write: Atomic, record: FileRecord) -> Atomic:
+        """Add the removal of the record to `write`; pointers to it then lead nowhere, which is no fault."""
+        return write.delete(self.key(record.file_id))
+
+
+def _record(entry: Entry | None) -> FileRecord | None:
+    return None if entry is None else from_entry(entry, FileRecord)

@@ -1,0 +1,333 @@
+"""Leases: the right to do something alone, for a time, provable at every write.
+
+A lease is a record that the store lets expire. A thread renews it at a third of its timeout. Whoever writes under
+it checks its versionstamp in the same commit, so a worker that was paused past the expiry writes nothing, whether
+or not another has taken over. What a lease can't do is stop an HTTP request that is already under way: that is
+what the batch ledger's `sending` state is for.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from fc_connect.clock import Clock
+from fc_connect.errors import (
+    KVCommitUnknownError,
+    KVError,
+    LockHeldError,
+    LockLostError,
+    StateConflictError,
+)
+from fc_connect.kv.base import Atomic, Entry, KVStore
+from fc_connect.state.owner import Owner
+from fc_connect.state.records import from_entry, to_json
+
+__all__ = ["Lease", "Leases", "LockInfo", "commit_under"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockInfo:
+    """A held lock, as the store has it."""
+
+    name: str
+    acquisition: str
+    """A new one for every time the lock is taken."""
+    owner: Owner
+    token: int
+    """The fencing token: grows with every acquisition of this name, for ever."""
+    acquired_at: datetime
+    expires_at: datetime
+    """Unless it is renewed first."""
+    timeout: float
+    """Seconds from one renewal to the expiry."""
+    about: str = ""
+    """What is being done, for a person."""
+
+
+class Lease:
+    """A lock that is held. Made by `Leases`; used as a context manager or released by hand."""
+
+    def __init__(
+        self,
+        kv: KVStore,
+        info: LockInfo,
+        versionstamp: str,
+        held_until: float,
+        *,
+        clock: Clock,
+        workflow: str,
+    ) -> None:
+        self.lost = threading.Event()
+        """Set once it is known that the lock is no longer ours."""
+        self._kv = kv
+        self._key = (workflow, "lock", info.name)
+        self._info = info
+        self._versionstamp = versionstamp
+        self._held_until = held_until
+        self._clock = clock
+        self._mutex = threading.RLock()  # a renewal moves the versionstamp that a write is about to check
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._renew_until_stopped, name=f"fc-connect-lease-{info.name}", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def name(self) -> str:
+        return self._info.name
+
+    @property
+    def token(self) -> int:
+        """The fencing token of this acquisition."""
+        return self._info.token
+
+    @property
+    def info(self) -> LockInfo:
+        with self._mutex:
+            return self._info
+
+    def __repr__(self) -> str:
+        return f"<Lease {self.name!r} token={self.token}{' lost' if self.lost.is_set() else ''}>"
+
+    def commit(self, write: Atomic) -> str:
+        """Commit `write` only while the lock is ours, and return its versionstamp.
+
+        Raises:
+            LockLostError: the lock expired or was taken; nothing was written.
+            StateConflictError: another check of `write` failed; nothing was written.
+            KVCommitUnknownError: it may have been written. The lock may still be ours.
+        """
+        return commit_under([self], write)
+
+    def renew(self) -> None:
+        """Push the expiry out by a whole timeout.
+
+        Raises:
+            LockLostError: the lock expired or was taken.
+        """
+        with self._mutex:
+            self._demand_held()
+            asked_at = self._clock.monotonic()  # before the request: the store begins its own count later
+            timeout = timedelta(seconds=self._info.timeout)
+            info = replace(self._info, expires_at=self._kv.now() + timeout)
+            write = self._kv.atomic().check(self._key, self._versionstamp)
+            write.set(self._key, to_json(info), expire_in=timeout if self._kv.has_clock else None)
+            try:
+                versionstamp = write.commit().versionstamp
+            except KVCommitUnknownError:
+                entry = self._kv.get(self._key)
+                is_ours = entry is not None and from_entry(entry, LockInfo).acquisition == info.acquisition
+                versionstamp = entry.versionstamp if entry is not None and is_ours else None
+            if versionstamp is None:
+                self.lost.set()
+                self._demand_held()
+            else:
+                self._info, self._versionstamp = info, versionstamp
+                self._held_until = asked_at + self._info.timeout
+
+    def release(self) -> None:
+        """Give the lock back if it is still ours. Twice is no fault.
+
+        Raises:
+            KVError: the store can't be reached; the lock then frees itself when it expires.
+        """
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        with self._mutex:
+            if self.lost.is_set():
+                return
+            self.lost.set()
+            try:
+                self._kv.atomic().check(self._key, self._versionstamp).delete(self._key).commit()
+            except KVCommitUnknownError:
+                logger.warning("lock %s: the release may not have arrived; it expires by itself", self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.release()
+        except KVError as exc:
+            if error is None:
+                raise
+            logger.warning("lock %s: not released, it expires by itself: %s", self.name, exc)
+
+    def _demand_held(self) -> None:
+        if not self.lost.is_set() and self._clock.monotonic() >= self._held_until:
+            self.lost.set()
+        if self.lost.is_set():
+            raise LockLostError(
+                f"The lock {self.name!r} expired or was taken by another worker; nothing was written. "
+                "Run again: what was confirmed is not sent twice."
+            )
+
+    def _renew_until_stopped(self) -> None:
+        pause = timedelta(seconds=self._info.timeout / 3)
+        while not self._clock.wait(self._stop, pause):
+            try:
+                self.renew()
+            except LockLostError:
+                logger.warning("lock %s: lost", self.name)
+                return
+            except KVError as exc:
+                logger.warning("lock %s: renewal failed, trying again: %s", self.name, exc)
+                pause = timedelta(seconds=self._info.timeout / 12)
+            else:
+                pause = timedelta(seconds=self._info.timeout / 3)
+
+
+def commit_under(leases: Sequence[Lease], write: Atomic) -> str:
+    """Commit `write` only while every one of `leases` is held; errors as `Lease.commit`."""
+    with ExitStack() as held:
+        for lease in sorted(
+            leases, key=lambda each: each.name
+        ):  # one order, so that no two threads wait in a ring
+            held.enter_context(lease._mutex)
+            lease._demand_held()
+            write.check(lease._key, lease._versionstamp)
+        result = write.commit()
+        if result.ok and result.versionstamp is not None:
+            return result.versionstamp
+        for lease in leases:
+            entry = lease._kv.get(lease._key)
+            if entry is None or entry.versionstamp != lease._versionstamp:
+                lease.lost.set()
+                lease._demand_held()
+    raise StateConflictError("A record changed since it was read; nothing was written. Read it again.")
+
+
+class Leases:
+    """Takes, lists and frees the locks of one workflow."""
+
+    def __init__(self, kv: KVStore, workflow: str, *, clock: Clock, random: random.Random) -> None:
+        self._kv = kv
+        self._workflow = workflow
+        self._clock = clock
+        self._random = random
+        self._seen: dict[str, tuple[str, float]] = {}  # for stores without a clock: versionstamp, first seen
+
+    def acquire(
+        self,
+        name: str,
+        *,
+        timeout: timedelta,
+        wait: timedelta = timedelta(0),
+        about: str = "",
+        stop: threading.Event | None = None,
+    ) -> Lease:
+        """Take the lock, waiting up to `wait` for whoever holds it.
+
+        Raises:
+            LockHeldError: another holds it still.
+        """
+        if timeout < timedelta(milliseconds=100):
+            raise ValueError("A lock's timeout must be at least 100 ms: it is renewed at a third of it.")
+        deadline = self._clock.monotonic() + wait.total_seconds()
+        while True:
+            lease, holder = self._try(name, timeout=timeout, about=about)
+            if lease is not None:
+                return lease
+            left = deadline - self._clock.monotonic()
+            if left <= 0 or (stop is not None and stop.is_set()):
+                break
+            pause = timedelta(seconds=min(left, 0.05 + 0.2 * self._random.random()))
+            self._clock.wait(stop or threading.Event(), pause)
+        if holder is None:
+            raise LockHeldError(
+                f"The lock {name!r} went to another worker just now.",
+                owner="another worker",
+                expires_at=self._kv.now() + timeout,
+            )
+        raise LockHeldError(
+            f"The lock {name!r} is held by {holder.owner} until {holder.expires_at:%Y-%m-%d %H:%M:%S} UTC "
+            "unless renewed.",
+            owner=str(holder.owner),
+            expires_at=holder.expires_at,
+        )
+
+    def get(self, name: str) -> LockInfo | None:
+        """Return who holds the lock, or None where it is free."""
+        entry = self._kv.get((self._workflow, "lock", name))
+        return None if entry is None else from_entry(entry, LockInfo)
+
+    def list(self) -> Iterator[LockInfo]:
+        """Yield the locks that are held."""
+        for entry in self._kv.list((self._workflow, "lock")):
+            yield from_entry(entry, LockInfo)
+
+    def force_release(self, name: str, *, reason: str) -> LockInfo | None:
+        """Take the lock away from whoever holds it, on a person's word; return who that was.
+
+        The holder's next write fails. A batch that it is sending right now still arrives.
+        """
+        key = (self._workflow, "lock", name)
+        entry = self._kv.get(key)
+        if entry is None:
+            return None
+        info = from_entry(entry, LockInfo)
+        if not self._kv.atomic().check(key, entry.versionstamp).delete(key).commit().ok:
+            raise StateConflictError(f"The lock {name!r} changed just now; look at it again.")
+        logger.warning("lock %s of %s was released by force: %s", name, info.owner, reason)
+        return info
+
+    def _try(self, name: str, *, timeout: timedelta, about: str) -> tuple[Lease | None, LockInfo | None]:
+        key, fence_key = (self._workflow, "lock", name), (self._workflow, "fence", name)
+        asked_at = self._clock.monotonic()
+        entry, fence = self._kv.get_many([key, fence_key])
+        holder = None if entry is None else from_entry(entry, LockInfo)
+        if entry is not None and holder is not None and not self._is_stale(entry, holder):
+            return None, holder
+        token = 1 + (int(fence.value) if fence is not None else 0)
+        now = self._kv.now()
+        info = LockInfo(
+            name=name,
+            acquisition=uuid.uuid4().hex,
+            owner=Owner.this_process(),
+            token=token,
+            acquired_at=now,
+            expires_at=now + timeout,
+            timeout=timeout.total_seconds(),
+            about=about,
+        )
+        write = self._kv.atomic().check(key, None if entry is None else entry.versionstamp)
+        write.check(fence_key, None if fence is None else fence.versionstamp).set(fence_key, token)
+        write.set(key, to_json(info), expire_in=timeout if self._kv.has_clock else None)
+        try:
+            versionstamp = write.commit().versionstamp
+        except KVCommitUnknownError:
+            entry = self._kv.get(key)
+            is_ours = entry is not None and from_entry(entry, LockInfo).acquisition == info.acquisition
+            versionstamp = entry.versionstamp if entry is not None and is_ours else None
+        if versionstamp is None:
+            return None, self.get(name)
+        if holder is not None:
+            logger.warning("lock %s: taken over from %s, which is gone", name, holder.owner)
+        held_until = asked_at + timeout.total_seconds()
+        lease = Lease(self._kv, info, versionstamp, held_until, clock=self._clock, workflow=self._workflow)
+        return lease, None
+
+    def _is_stale(self, entry: Entry, holder: LockInfo) -> bool:
+        if holder.owner.is_dead():
+            return True
+        if self._kv.has_clock:
+            return False  # an expired record would be absent
+        versionstamp, since = self._seen.get(holder.name, ("", 0.0))
+        if versionstamp != entry.versionstamp:
+            self._seen[holder.name] = (entry.versionstamp, self._clock.monotonic())
+            return False
+        return self._clock.monotonic() - since >= holder.timeout

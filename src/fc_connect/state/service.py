@@ -1,0 +1,246 @@
+"""The state of one workflow: locks, file and batch ledger, watermark and daily job, over any KV store."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from fc_connect.clock import Clock, SystemClock
+from fc_connect.errors import KVCommitUnknownError, StateConflictError
+from fc_connect.kv.base import Atomic, KVStore
+from fc_connect.state.batches import BatchLedger, BatchRecord
+from fc_connect.state.files import FileLedger, FileRecord, FileStatus
+from fc_connect.state.jobs import DailyJob, DailyJobs, JobTracker
+from fc_connect.state.lease import Lease, Leases, LockInfo, commit_under
+from fc_connect.state.records import from_entry, to_json
+from fc_connect.state.watermark import SyncState
+
+__all__ = ["StateService"]
+
+logger = logging.getLogger(__name__)
+
+_FILES_PER_COMMIT = 30  # three keys each, and the sync state, within the 100 of a commit
+
+
+class StateService:
+    """What one workflow knows. Two workflows never see each other's files, locks or jobs.
+
+    Safe to share between threads and processes. Nothing here answers "not processed" because a store can't be
+    reached: an outage is a `KVUnavailableError`.
+    """
+
+    def __init__(
+        self,
+        kv: KVStore,
+        *,
+        workflow_id: str,
+        clock: Clock | None = None,
+        random_source: random.Random | None = None,
+    ) -> None:
+        self.kv = kv
+        self.workflow_id = workflow_id
+        self.clock: Clock = clock or SystemClock()
+        self._random = random_source or random.Random()
+        self.files = FileLedger(kv, workflow_id)
+        self.batches = BatchLedger(kv, workflow_id)
+        self.locks = Leases(kv, workflow_id, clock=self.clock, random=self._random)
+        self.jobs = DailyJobs(kv, workflow_id, self.locks)
+        self.job_tracker = JobTracker(
+            kv, workflow_id=workflow_id, clock=self.clock, random_source=self._random
+        )
+
+    # Locks
+
+    def lock(
+        self,
+        name: str,
+        *,
+        timeout: timedelta = timedelta(minutes=15),
+        wait: timedelta = timedelta(0),
+        about: str = "",
+        stop: threading.Event | None = None,
+    ) -> Lease:
+        """Take a lock; use it with `with`. It is renewed until released, so `timeout` bounds a crash, not the work.
+
+        Raises:
+            LockHeldError: another worker holds it, and still did after `wait`.
+        """
+        return self.locks.acquire(name, timeout=timeout, wait=wait, about=about, stop=stop)
+
+    def force_release(self, name: str, *, reason: str) -> LockInfo | None:
+        """Take a lock away from its holder, on a person's word; return who held it."""
+        return self.locks.force_release(name, reason=reason)
+
+    # Files
+
+    def is_file_processed(self, file: FileRecord) -> bool:
+        """Say whether this version of the file has been completed."""
+        record = self.files.get(file.file_id)
+        return record is not None and record.status is FileStatus.COMPLETED
+
+    def save_file(self, record: FileRecord, *leases: Lease) -> None:
+        """Store a file's record while `leases` are held.
+
+        Raises:
+            LockLostError: nothing was written.
+        """
+        self._commit_idempotent(lambda: self.files.put(self.kv.atomic(), record), leases)
+
+    def save_batches(self, file: FileRecord, batches: Sequence[BatchRecord], *leases: Lease) -> None:
+        """Store up to 90 batches of a file in one commit while `leases` are held.
+
+        Raises:
+            LockLostError: nothing was written.
+        """
+        self._commit_idempotent(lambda: self.batches.put(self.kv.atomic(), file, batches), leases)
+
+    def complete_file(self, record: FileRecord, *leases: Lease) -> SyncState:
+        """Mark a file as completed and move the watermark in one commit, while `leases` are held.
+
+        Afterwards its batches are compacted into the record. Twice is no fault.
+        """
+        sync = self._mark([record], leases)
+        self.batches.clear(record.file_id)
+        return sync
+
+    def update_sync_state(self, files: Sequence[FileRecord]) -> SyncState:
+        """Mark `files` as completed and move the watermark, in one commit for every 30 files.
+
+        The watermark never moves back, and marking a file version twice changes nothing.
+
+        Raises:
+            KVUnavailableError: nothing of the present commit was written.
+        """
+        sync = self.get_sync_state()
+        for at in range(0, len(files), _FILES_PER_COMMIT):
+            sync = self._mark(files[at : at + _FILES_PER_COMMIT], ())
+        return sync
+
+    def reset_file(self, record: FileRecord, lease: Lease) -> None:
+        """Forget a file version and its batches: the next run sends it whole, as if never seen."""
+        self._commit_idempotent(lambda: self.files.forget(self.kv.atomic(), record), (lease,))
+        self.batches.clear(record.file_id)
+
+    # Sync state
+
+    def get_sync_state(self) -> SyncState:
+        """Return the watermark and the counts."""
+        entry = self.kv.get(self._sync_key)
+        return SyncState() if entry is None else from_entry(entry, SyncState)
+
+    def note_result(self, result: str) -> None:
+        """Store how a run ended."""
+
+        def change(sync: SyncState, _: Atomic) -> SyncState:
+            return replace(sync, last_sync_result=result, last_sync_at=self.kv.now())
+
+        self._change_sync(change)
+
+    # Jobs
+
+    def daily_job(self, create: Callable[[datetime], str], *, instead_of: str | None = None) -> DailyJob:
+        """Return today's job (UTC, by the store's clock); of N callers at once exactly one creates it."""
+        return self.jobs.get_or_create(create, instead_of=instead_of)
+
+    def get_daily_job(self) -> DailyJob | None:
+        """Return today's job, if it was made."""
+        return self.jobs.get()
+
+    def set_daily_job(self, job_id: str) -> DailyJob:
+        """Make `job_id` today's job."""
+        return self.jobs.set(job_id)
+
+    # Housekeeping
+
+    def prune(self, *, older_than: timedelta, lookback: timedelta = timedelta(minutes=10)) -> int:
+        """Forget finished files whose last change is older than that; return how many.
+
+        Files so old count as handled from then on, should they still lie in the source. Nothing within `lookback`
+        of the watermark is forgotten.
+        """
+        sync = self.get_sync_state()
+        if sync.last_processed_timestamp is None:
+            return 0
+        horizon = min(self.kv.now() - older_than, sync.last_processed_timestamp - lookback)
+        kept = [each for each in self.files.all() if not each.status.is_terminal]
+        horizon = min([horizon, *(each.last_modified for each in kept)])
+
+        def change(sync: SyncState, _: Atomic) -> SyncState:
+            return replace(sync, pruned_before=max(horizon, sync.pruned_before or horizon))
+
+        self._change_sync(change)  # before the records go: a crash between the two loses nothing
+        removed = 0
+        for record in self.files.all():
+            if record.last_modified < horizon:
+                self.files.forget(self.kv.atomic(), record).commit()
+                self.batches.clear(record.file_id)
+                removed += 1
+        return removed
+
+    def clear(self) -> int:
+        """Forget everything of this workflow but its fencing tokens; return how many keys went.
+
+        Every file is sent again by the next run. Locks go too: make sure that no run is under way.
+        """
+        removed = 0
+        for entry in self.kv.list((self.workflow_id,)):
+            if entry.key[1] != "fence":  # tokens only grow, for ever
+                self.kv.delete(entry.key)
+                removed += 1
+        logger.warning("workflow %s: its state was cleared, %d keys", self.workflow_id, removed)
+        return removed
+
+    @property
+    def _sync_key(self) -> tuple[str, ...]:
+        return (self.workflow_id, "sync")
+
+    def _mark(self, files: Sequence[FileRecord], leases: Sequence[Lease]) -> SyncState:
+        def change(sync: SyncState, write: Atomic) -> SyncState:
+            now = self.kv.now()
+            entries = self.kv.get_many([self.files.key(each.file_id) for each in files])
+            new: dict[str, FileRecord] = {}
+            for record, entry in zip(files, entries, strict=True):
+                if entry is not None and from_entry(entry, FileRecord).status is FileStatus.COMPLETED:
+                    continue
+                if record.file_id not in new:
+                    write.check(self.files.key(record.file_id), None if entry is None else entry.versionstamp)
+                    new[record.file_id] = record.moved_to(FileStatus.COMPLETED, at=now)
+            for record in new.values():
+                self.files.put(write, record)
+            return sync.after(list(new.values()), at=now)
+
+        return self._change_sync(change, leases)
+
+    def _change_sync(
+        self, change: Callable[[SyncState, Atomic], SyncState], leases: Sequence[Lease] = ()
+    ) -> SyncState:
+        for attempt in range(200):
+            entry = self.kv.get(self._sync_key)
+            before = SyncState() if entry is None else from_entry(entry, SyncState)
+            write = self.kv.atomic()
+            after = change(before, write)
+            if after == before:
+                return before
+            write.check(self._sync_key, None if entry is None else entry.versionstamp)
+            write.set(self._sync_key, to_json(after))
+            try:
+                commit_under(leases, write)
+            except (StateConflictError, KVCommitUnknownError):  # read again: what was done isn't done twice
+                self.clock.sleep(timedelta(milliseconds=self._random.uniform(0, 5 * min(attempt + 1, 20))))
+            else:
+                return after
+        raise StateConflictError(f"The sync state of {self.workflow_id} keeps changing; try again.")
+
+    def _commit_idempotent(self, build: Callable[[], Atomic], leases: Sequence[Lease]) -> None:
+        for _ in range(3):
+            try:
+                commit_under(leases, build())
+            except KVCommitUnknownError as exc:
+                unknown = exc  # the same keys get the same values, fenced: writing them again is safe
+            else:
+                return
+        raise unknown
