@@ -1,1 +1,66 @@
-"""fluent"""
+"""Fluent's API as it is on the wire: logins, profiles, jobs, batches, GraphQL."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fc_connect.fluent.answers import (
+        BatchReceipt,
+        BatchResult,
+        BatchStatus,
+        BatchSummary,
+        Job,
+        JobResults,
+        JobStatus,
+    )
+    from fc_connect.fluent.auth import Credentials
+    from fc_connect.fluent.client import FluentClient
+    from fc_connect.fluent.limits import MAX_BATCH_ENTITIES, check_batch_count
+    from fc_connect.fluent.profiles import Profile, list_profiles, load_profile
+
+__all__ = [
+    "MAX_BATCH_ENTITIES",
+    "BatchReceipt",
+    "BatchResult",
+    "BatchStatus",
+    "BatchSummary",
+    "Credentials",
+    "FluentClient",
+    "Job",
+    "JobResults",
+    "JobStatus",
+    "Profile",
+    "check_batch_count",
+    "list_profiles",
+    "load_profile",
+]
+
+# Imported on first use: only the client needs httpx, and profiles are listed without it.
+_HOMES = {
+    "MAX_BATCH_ENTITIES": "limits",
+    "BatchReceipt": "answers",
+    "BatchResult": "answers",
+    "BatchStatus": "answers",
+    "BatchSummary": "answers",
+    "Credentials": "auth",
+    "FluentClient": "client",
+    "Job": "answers",
+    "JobResults": "answers",
+    "JobStatus": "answers",
+    "Profile": "profiles",
+    "check_batch_count": "limits",
+    "list_profiles": "profiles",
+    "load_profile": "profiles",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

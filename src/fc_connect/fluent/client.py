@@ -1,0 +1,399 @@
+"""The Fluent client: jobs, batches and one page of GraphQL."""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from fc_connect.clock import Clock, SystemClock
+from fc_connect.errors import ConfigurationError, FluentAPIError
+from fc_connect.fluent.address import check_base_url, is_private, path_id_problem, proxy_for, tls_context
+from fc_connect.fluent.answers import (
+    BatchReceipt,
+    BatchStatus,
+    Job,
+    JobResults,
+    JobStatus,
+    id_of,
+    integer_of,
+    is_done,
+    objects_of,
+    read_result,
+    read_summaries,
+    text_of,
+)
+from fc_connect.fluent.auth import Credentials
+from fc_connect.fluent.deadline import DeadlineTransport
+from fc_connect.fluent.graphql import is_query
+from fc_connect.fluent.http import Call, Channel, Retries, graphql_errors
+from fc_connect.fluent.limits import check_batch_count
+from fc_connect.fluent.masking import Mask
+from fc_connect.fluent.paging import gather
+from fc_connect.fluent.profiles import load_profile
+
+__all__ = ["FluentClient"]
+
+logger = logging.getLogger(__name__)
+
+_JOBS = "/api/v4.1/job"
+# Shorter than any server keeps an idle connection: one that closes as we send leaves a write in doubt.
+_KEEPALIVE = timedelta(seconds=5)
+
+
+class FluentClient:
+    """Calls Fluent's API. Safe to share between threads; close it, or use it as a context manager.
+
+    A read is retried. A write is retried only where nothing can have happened (429, no connection, a token
+    that wasn't accepted); where it may have been done, FluentOutcomeUnknownError is raised at once, and only
+    who knows the records can decide.
+
+    Raises, from every call:
+        FluentUnavailableError: nothing was done; the same may work later.
+        FluentOutcomeUnknownError: a write may have been done.
+        AuthenticationError: the credentials were refused.
+        FluentAPIError: refused for good, or an answer that can't be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        auth: Credentials,
+        retailer_id: str | None = None,
+        account: str | None = None,
+        timeout: timedelta = timedelta(seconds=30),
+        connect_timeout: timedelta = timedelta(seconds=10),
+        max_attempts: int = 4,
+        max_connections: int = 16,
+        backoff: timedelta = timedelta(seconds=1),
+        max_backoff: timedelta = timedelta(seconds=20),
+        max_retry_after: timedelta = timedelta(seconds=60),
+        verify: ssl.SSLContext | Path | bool = True,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Check the settings; nothing is sent yet.
+
+        Args:
+            account: sent as `fluent.account` where given.
+            timeout: for one exchange as a whole, however slowly it trickles; each attempt has its own.
+            max_retry_after: a Retry-After beyond it isn't waited for: the error says when to come back.
+            verify: a path names a PEM file of authorities.
+            stop: once set, no wait between two attempts goes on; what was asked fails as unavailable.
+
+        Raises:
+            ConfigurationError: every fault of the settings.
+        """
+        problems = check_base_url(base_url) + auth.problems()
+        problems += [
+            f"{name} must be more than zero"
+            for name, value in (
+                ("timeout", timeout),
+                ("connect_timeout", connect_timeout),
+                ("backoff", backoff),
+                ("max_backoff", max_backoff),
+            )
+            if value <= timedelta(0)
+        ]
+        if max_retry_after < timedelta(0):
+            problems.append("max_retry_after must not be negative")
+        for name, number in (("max_attempts", max_attempts), ("max_connections", max_connections)):
+            if number < 1:
+                problems.append(f"{name} must be at least 1, not {number}")
+        if retailer_id is not None and not retailer_id.strip():
+            problems.append("retailer_id is empty: leave it out or give the retailer's id")
+        if account is not None and not (account.isascii() and account.isprintable() and account.strip()):
+            problems.append("account must be plain text, as in the API's address")
+        if problems:
+            raise ConfigurationError("The Fluent client can't be set up:", problems=problems)
+        self._base_url = base_url.strip().rstrip("/")
+        self._retailer_id = retailer_id
+        self._auth = auth
+        clock = clock or SystemClock()
+        url = httpx.URL(self._base_url)
+        if url.scheme == "http" and not is_private(url.host):
+            logger.warning("%s is plain HTTP: credentials and records can be read on the way", self._base_url)
+        try:
+            proxy = proxy_for(self._base_url)
+            if proxy is not None and proxy.url.scheme not in {"http", "https"}:
+                raise ConfigurationError(
+                    f"Proxies of kind {proxy.url.scheme!r} can't be used: name an HTTP proxy."
+                )
+            context = tls_context(verify)
+        except (ValueError, httpx.InvalidURL, OSError) as exc:
+            raise ConfigurationError(f"The proxy or the file of authorities can't be used: {exc}.") from exc
+        headers = {"User-Agent": f"fc-connect/{_version()}"}
+        if account is not None:
+            headers["fluent.account"] = account
+        self._channel = Channel(
+            transport=DeadlineTransport(
+                clock=clock,
+                ssl_context=context,
+                max_connections=max_connections,
+                keepalive_expiry=_KEEPALIVE,
+                proxy=proxy,
+            ),
+            base_url=self._base_url,
+            credentials=auth,
+            headers=headers,
+            mask=Mask(auth.client_secret, auth.password, proxy.auth[1] if proxy and proxy.auth else None),
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            max_connections=max_connections,
+            retries=Retries(
+                max_attempts=max_attempts, base=backoff, cap=max_backoff, max_retry_after=max_retry_after
+            ),
+            clock=clock,
+            rng=random or Random(),
+            stop=stop,
+        )
+
+    @classmethod
+    def from_profile(
+        cls, name: str, *, retailer: str | None = None, directory: Path | str | None = None, **options: Any
+    ) -> Self:
+        """Make a client from a profile of the Fluent CLI; `options` are those of the constructor.
+
+        Raises:
+            ConfigurationError: what the profile lacks.
+        """
+        profile = load_profile(name, retailer=retailer, directory=directory)
+        settings: dict[str, Any] = {
+            "base_url": profile.base_url,
+            "auth": profile.credentials,
+            "retailer_id": profile.retailer_id,
+            **options,
+        }
+        return cls(**settings)
+
+    def __repr__(self) -> str:
+        return f"FluentClient(base_url={self._base_url!r}, auth={self._auth!r}, retailer_id={self._retailer_id!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections. Twice is no fault."""
+        self._channel.close()
+
+    @property
+    def retailer_id(self) -> str | None:
+        """The retailer that jobs are created for where a call names none."""
+        return self._retailer_id
+
+    def create_job(
+        self, name: str, *, retailer_id: str | None = None, meta: Mapping[str, Any] | None = None
+    ) -> Job:
+        """Create a job, which takes batches until midnight UTC."""
+        retailer = retailer_id or self._retailer_id
+        problems = [] if name.strip() else ["name is empty"]
+        if retailer is None:
+            problems.append("retailer_id is missing: give it here or to the client")
+        if problems or retailer is None:
+            raise ConfigurationError("A job can't be created:", problems=problems)
+        payload: dict[str, Any] = {"name": name, "retailerId": retailer}
+        if meta is not None:
+            payload["meta"] = dict(meta)
+        call = _write(_JOBS, _encoded(payload, "the job's meta"))
+        content, job_id = self._with_id(call, "jobId", "id")
+        return Job(id=job_id, name=name, retailer_id=retailer, raw=content)
+
+    def send_batch(
+        self,
+        job_id: str,
+        *,
+        entities: Sequence[Mapping[str, Any]],
+        action: str = "UPSERT",
+        entity_type: str = "INVENTORY",
+        source: str | None = None,
+        event: str | None = None,
+        catalogue_ref: str | None = None,
+        conditions: Mapping[str, Any] | None = None,
+    ) -> BatchReceipt:
+        """Send up to 5,000 entities as one batch; Fluent applies them later.
+
+        Raises:
+            ConfigurationError: too many entities, none, or one that isn't JSON. Nothing was sent.
+        """
+        check_batch_count(len(entities))
+        optional = {"source": source, "event": event, "catalogueRef": catalogue_ref, "conditions": conditions}
+        payload = {
+            "action": action,
+            "entityType": entity_type,
+            **{key: value for key, value in optional.items() if value is not None},
+            "entities": [dict(entity) for entity in entities],
+        }
+        return self.send_batch_body(job_id, _encoded(payload, "the batch"), count=len(entities))
+
+    def send_batch_body(self, job_id: str, body: bytes, *, count: int) -> BatchReceipt:
+        """Send a batch that is JSON already, byte for byte; `count` says how many entities it holds.
+
+        Raises:
+            ConfigurationError: too many entities, or none. Nothing was sent.
+        """
+        check_batch_count(count)
+        call = _write(f"{_JOBS}/{_path_id('job_id', job_id)}/batch", body)
+        content, batch_id = self._with_id(call, "batchId", "id")
+        return BatchReceipt(id=batch_id, job_id=job_id, count=count, raw=content)
+
+    def get_job_status(self, job_id: str) -> JobStatus:
+        """Return a job and, where Fluent lists them all, its batches."""
+        call = _read(f"{_JOBS}/{_path_id('job_id', job_id)}")
+        content, found = self._with_id(call, "jobId", "id")
+        status = self._status(call, content)
+        gathered = gather(content, "batches", fetch=self._pages(call))
+        batches = None
+        if gathered is not None and gathered[1]:
+            batches = read_summaries(gathered[0])
+        if batches is not None and len({batch.id for batch in batches}) < len(batches):
+            batches = None  # the list grew while it was read: what came twice has hidden something else
+        return JobStatus(id=found, status=status, batches=batches, raw=content)
+
+    def get_batch_status(self, job_id: str, batch_id: str) -> BatchStatus:
+        """Return a batch and, once it is done, what became of each entity (paged inside)."""
+        path = f"{_JOBS}/{_path_id('job_id', job_id)}/batch/{_path_id('batch_id', batch_id)}"
+        call = _read(path)
+        content, found = self._with_id(call, "batchId", "id")
+        status = self._status(call, content)
+        items, is_whole = objects_of(content, "results") or [], False
+        if is_done(status):
+            items, is_whole = gather(content, "results", fetch=self._pages(call)) or ([], False)
+        return BatchStatus(
+            id=found,
+            job_id=job_id,
+            status=status,
+            results=tuple(read_result(item) for item in items),
+            is_complete_list=is_whole,
+            raw=content,
+        )
+
+    def get_job_results(self, job_id: str) -> JobResults:
+        """Return the figures of a job's batches.
+
+        Raises:
+            FluentAPIError: also where this Fluent has no such call; its documentation doesn't show it.
+        """
+        call = _read(f"{_JOBS}/{_path_id('job_id', job_id)}/results")
+        content, found = self._with_id(call, "jobId", "id")
+        items, _ = gather(content, "results", fetch=self._pages(call)) or ([], False)
+        return JobResults(
+            id=found,
+            status=self._status(call, content),
+            total_batches=integer_of(content, "totalBatches"),
+            successful_batches=integer_of(content, "successfulBatches"),
+            failed_batches=integer_of(content, "failedBatches"),
+            batches=read_summaries(items) or (),
+            raw=content,
+        )
+
+    def graphql(
+        self, query: str, *, variables: Mapping[str, Any] | None = None, operation_name: str | None = None
+    ) -> dict[str, Any]:
+        """Run one GraphQL request and return its `data`. A query is retried like a read, a mutation isn't.
+
+        Raises:
+            GraphQLError: the answer holds errors, whether or not it holds data too.
+        """
+        if not query.strip():
+            raise ConfigurationError("A GraphQL request needs a query: it is empty.")
+        payload: dict[str, Any] = {"query": query}
+        if variables is not None:
+            payload["variables"] = dict(variables)
+        if operation_name is not None:
+            payload["operationName"] = operation_name
+        call = Call(
+            method="POST",
+            path="/graphql",
+            writes=not is_query(query, operation_name=operation_name),
+            headers=_JSON_HEADERS,
+            body=_encoded(payload, "the variables"),
+            is_graphql=True,
+        )
+        answer = self._channel.send(call)
+        content = answer.json()
+        if isinstance(content, dict):
+            if errors := graphql_errors(content):
+                raise self._channel.graphql_error(call, answer, errors)
+            if isinstance(content.get("data"), dict):
+                data: dict[str, Any] = content["data"]
+                return data
+        raise self._channel.unusable(call, answer, "it holds neither data nor errors")
+
+    def _with_id(self, call: Call, *names: str) -> tuple[dict[str, Any], str]:
+        """Send `call` and return the answer's object with the first id among `names`."""
+        answer = self._channel.send(call)
+        content = answer.json()
+        if not isinstance(content, dict):
+            raise self._channel.unusable(call, answer, "it isn't a JSON object")
+        found = id_of(content, *names)
+        if found is None:
+            raise self._channel.unusable(call, answer, "it holds no id")
+        return content, found
+
+    def _pages(self, call: Call) -> Callable[[int, int], Mapping[str, Any] | None]:
+        def fetch(start: int, count: int) -> Mapping[str, Any] | None:
+            content = self._channel.send(replace(call, query={"start": start, "count": count})).json()
+            return content if isinstance(content, dict) else None
+
+        return fetch
+
+    def _status(self, call: Call, content: Mapping[str, Any]) -> str:
+        status = text_of(content, "status")
+        if not status:
+            raise FluentAPIError(
+                f"{call}: Fluent's answer holds no status. Its API may have changed.", status=200
+            )
+        return status
+
+
+_JSON_HEADERS = {"Content-Type": "application/json"}
+
+
+def _read(path: str) -> Call:
+    return Call(method="GET", path=path, writes=False, headers={})
+
+
+def _write(path: str, body: bytes) -> Call:
+    return Call(method="POST", path=path, writes=True, headers=_JSON_HEADERS, body=body)
+
+
+def _path_id(name: str, value: str) -> str:
+    if problem := path_id_problem(name, value):
+        raise ConfigurationError(f"{problem}.")
+    return value
+
+
+def _encoded(payload: Mapping[str, Any], what: str) -> bytes:
+    # The standard encoder, because it refuses what JSON can't hold (Decimal, datetime, NaN) instead of
+    # choosing a form for it.
+    try:
+        return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ConfigurationError(
+            f"A value of {what} can't be written as JSON: {exc}. Nothing was sent."
+        ) from exc
+
+
+def _version() -> str:
+    try:
+        return version("fc-connect")
+    except PackageNotFoundError:
+        return "0"
