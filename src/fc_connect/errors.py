@@ -23,7 +23,9 @@ FCConnectError                 .retryable
 │  ├─ GraphQLError             .errors
 │  ├─ FluentUnavailableError   retryable; refused, nothing happened
 │  └─ FluentOutcomeUnknownError  a write timed out or broke off: it may have been done
-└─ RunError                    a run can't go on: full disk, too many rejects
+└─ RunError                    a run can't go on: a full disk, a broken plan
+   ├─ TooManyRejectsError      .rejected .records_read .rejects_file
+   └─ StoppedError             it was told to stop; nothing is lost
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ __all__ = [
     "SourceUnavailableError",
     "StateConflictError",
     "StateError",
+    "StoppedError",
+    "TooManyRejectsError",
 ]
 
 
@@ -238,3 +242,17 @@ class FluentOutcomeUnknownError(FluentAPIError):
 
 class RunError(FCConnectError):
     """A run or a file can't go on: a full disk, too many rejects, a broken plan."""
+
+
+class StoppedError(RunError):
+    """The run was told to stop. Nothing is lost: the next one carries on."""
+
+
+class TooManyRejectsError(RunError):
+    """More records were rejected than the pipeline allows."""
+
+    def __init__(self, message: str, *, rejected: int, records_read: int, rejects_file: str | None) -> None:
+        super().__init__(message)
+        self.rejected = rejected
+        self.records_read = records_read
+        self.rejects_file = rejects_file

@@ -6,9 +6,9 @@ never sent again, and a `sending` one is in doubt: it is looked up, not guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fc_connect.kv.base import MAX_COMMIT_KEYS, Atomic, Key, KVStore
@@ -16,6 +16,8 @@ from fc_connect.state.files import FileRecord
 from fc_connect.state.records import from_entry, to_json
 
 __all__ = ["BatchLedger", "BatchRecord", "BatchState"]
+
+_OWNER_KEPT = timedelta(days=3)  # a job closes at midnight UTC; nothing in it is in doubt for longer
 
 
 class BatchState(StrEnum):
@@ -54,10 +56,38 @@ class BatchLedger:
             yield from_entry(entry, BatchRecord)
 
     def put(self, write: Atomic, file: FileRecord, batches: Iterable[BatchRecord]) -> Atomic:
-        """Add the batches to `write`, one key each."""
+        """Add the batches to `write`: one key each, and one more that says whose a sent batch is."""
         for batch in batches:
             write.set((*self._prefix(file), batch.number), to_json(batch))
+            if batch.batch_id is not None:
+                owner = (self._workflow, "sent", batch.job_id, batch.batch_id)
+                write.set(owner, file.file_id, expire_in=_OWNER_KEPT)
         return write
+
+    def forget(self, write: Atomic, file: FileRecord, numbers: Iterable[int]) -> Atomic:
+        """Add the removal of batches that are known not to have left."""
+        for number in numbers:
+            write.delete((*self._prefix(file), number))
+        return write
+
+    def unowned(self, job_id: str, batch_ids: Sequence[str]) -> list[str]:
+        """Return those of a job's batches that no file's ledger has marked as sent."""
+        entries = self._kv.get_many([(self._workflow, "sent", job_id, each) for each in batch_ids])
+        return [each for each, entry in zip(batch_ids, entries, strict=True) if entry is None]
+
+    def disown(self, job_id: str, batch_ids: Sequence[str]) -> None:
+        """Note that batches can't be told to be anybody's, so that nobody takes them for theirs."""
+        for batch_id in batch_ids:
+            self._kv.set((self._workflow, "sent", job_id, batch_id), None, expire_in=_OWNER_KEPT)
+
+    def others_sending(self, job_id: str, file: FileRecord) -> bool:
+        """Say whether another file has a batch on its way, or in doubt, in this job."""
+        for entry in self._kv.list((self._workflow, "batch")):
+            if entry.key[2] != file.file_id:
+                batch = from_entry(entry, BatchRecord)
+                if batch.state is BatchState.SENDING and batch.job_id == job_id:
+                    return True
+        return False
 
     def clear(self, file_id: str) -> int:
         """Remove every batch of a file version, of all its runs, and return how many there were.

@@ -91,12 +91,16 @@ class StateService:
         self._commit_idempotent(lambda: self.files.put(self.kv.atomic(), record), leases)
 
     def save_batches(self, file: FileRecord, batches: Sequence[BatchRecord], *leases: Lease) -> None:
-        """Store up to 90 batches of a file in one commit while `leases` are held.
+        """Store up to 45 batches of a file in one commit while `leases` are held.
 
         Raises:
             LockLostError: nothing was written.
         """
         self._commit_idempotent(lambda: self.batches.put(self.kv.atomic(), file, batches), leases)
+
+    def forget_batch(self, file: FileRecord, number: int, *leases: Lease) -> None:
+        """Take back the intent to send a batch that is known not to have left."""
+        self._commit_idempotent(lambda: self.batches.forget(self.kv.atomic(), file, [number]), leases)
 
     def complete_file(self, record: FileRecord, *leases: Lease) -> SyncState:
         """Mark a file as completed and move the watermark in one commit, while `leases` are held.

@@ -1,0 +1,73 @@
+"""Opens what a pipeline file names: its source and its Fluent account."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import Any
+
+from fc_connect.clock import Clock
+from fc_connect.fluent import Credentials, FluentClient
+from fc_connect.pipeline.config import PipelineConfig
+from fc_connect.sources import Source, open_source
+
+__all__ = ["open_client", "open_pipeline_source"]
+
+
+def open_pipeline_source(config: PipelineConfig) -> Source:
+    """Open the source of a pipeline.
+
+    Raises:
+        ConfigurationError: the URL, or an option of it, can't be used.
+    """
+    source = config.source
+    options: dict[str, Any] = {
+        "endpoint_url": source.endpoint_url,
+        "region": source.region,
+        "access_key_id": _revealed(source.access_key_id),
+        "secret_access_key": _revealed(source.secret_access_key),
+        "session_token": _revealed(source.session_token),
+        "profile": source.profile,
+        "path_style": source.path_style or None,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    return open_source(source.url, base=config.base_dir, **given)
+
+
+def open_client(
+    config: PipelineConfig, *, clock: Clock, random_source: random.Random, stop: threading.Event
+) -> FluentClient:
+    """Make the client of a pipeline; nothing is sent yet.
+
+    Raises:
+        ConfigurationError: what the profile or the settings lack.
+    """
+    fluent = config.fluent
+    options: dict[str, Any] = {
+        "timeout": fluent.timeout,
+        "max_attempts": fluent.max_attempts,
+        "max_connections": config.target.batch.concurrency + 4,
+        "account": fluent.account,
+        "clock": clock,
+        "random": random_source,
+        "stop": stop,
+    }
+    if fluent.profile is not None:
+        if fluent.retailer_id is not None:
+            options["retailer_id"] = fluent.retailer_id
+        return FluentClient.from_profile(
+            fluent.profile, retailer=fluent.retailer, directory=fluent.profile_dir, **options
+        )
+    credentials = Credentials(
+        client_id=fluent.client_id or "",
+        client_secret=_revealed(fluent.client_secret) or "",
+        username=fluent.username,
+        password=_revealed(fluent.password),
+    )
+    return FluentClient(
+        base_url=fluent.base_url or "", auth=credentials, retailer_id=fluent.retailer_id, **options
+    )
+
+
+def _revealed(secret: Any) -> str | None:
+    return None if secret is None else str(secret.get_secret_value())

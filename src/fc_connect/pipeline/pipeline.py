@@ -1,0 +1,309 @@
+"""A pipeline: a validated file, opened, run, previewed or checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fc_connect.clock import Clock, SystemClock
+from fc_connect.errors import ConfigurationError, FCConnectError, MappingError
+from fc_connect.fluent import FluentClient
+from fc_connect.formats import BadRecord, Format, open_format
+from fc_connect.kv import KVStore, open_kv
+from fc_connect.mapping import MappingConfig, compile_mapping, encode_entity, load_mapping
+from fc_connect.observe import Listener, Listeners, correlate
+from fc_connect.pipeline.config import PipelineConfig, load_config
+from fc_connect.pipeline.connect import open_client, open_pipeline_source
+from fc_connect.pipeline.duplicates import key_reader
+from fc_connect.pipeline.ingest import FileIngest
+from fc_connect.pipeline.jobs import OwnJobSlot
+from fc_connect.pipeline.planner import Planner
+from fc_connect.pipeline.resolvers import load_resolvers
+from fc_connect.pipeline.result import RunResult
+from fc_connect.pipeline.run import Run
+from fc_connect.sources import Source
+from fc_connect.state import StateService
+from fc_connect.targets import BatchTarget
+
+__all__ = ["Check", "Pipeline", "Preview", "PreviewRow"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewRow:
+    """One record and what it would become."""
+
+    line: int
+    record: Any
+    entity: dict[str, Any] | None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """The first records of one file, mapped; nothing was sent or stored."""
+
+    path: str
+    rows: tuple[PreviewRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that a run needs, and whether it is there."""
+
+    name: str
+    is_ok: bool
+    detail: str
+
+
+class Pipeline:
+    """Moves files into Fluent, each exactly once. Any number of processes may run the same pipeline."""
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        *,
+        clock: Clock | None = None,
+        random_source: random.Random | None = None,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self.config = config
+        self._clock = clock or SystemClock()
+        self._random = random_source or random.Random()
+        self._emit = Listeners(listeners)
+        self._stop = threading.Event()
+
+    @classmethod
+    def from_file(cls, path: str | Path, **options: Any) -> Pipeline:
+        """Read and validate a pipeline file; nothing is opened yet. `options` are those of the constructor.
+
+        Raises:
+            ConfigurationError: every fault of the file, with its line.
+        """
+        return cls(load_config(path), **options)
+
+    def stop(self) -> None:
+        """Ask a run to end: batches under way are finished, leases released. Safe from any thread or signal."""
+        self._stop.set()
+
+    def run(self, *, wait: bool = False) -> RunResult:
+        """Process every file that is due, and return what came of it.
+
+        A file that fails doesn't stop the others; what would fail every file stops the run. Both are in
+        `errors`. Files that another worker holds are left to it, unless `wait`.
+
+        Raises:
+            ConfigurationError: the pipeline can't be opened.
+        """
+        with correlate(), self._opened() as parts:
+            planner, source, state, client = parts.planner, parts.source, parts.state, parts.client
+            ingest = FileIngest(
+                config=self.config,
+                source=source,
+                state=state,
+                client=client,
+                planner=planner,
+                spool_folder=self.spool_folder,
+                run_job=OwnJobSlot(
+                    state, client, f"{self.config.pipeline}-{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"
+                )
+                if self.config.job == "per-run"
+                else None,
+                stop=self._stop,
+                emit=self._emit,
+            )
+            return Run(
+                config=self.config,
+                source=source,
+                state=state,
+                ingest=ingest,
+                clock=self._clock,
+                stop=self._stop,
+                emit=self._emit,
+                random_source=self._random,
+                wait=wait,
+            ).run()
+
+    def preview(self, *, rows: int = 10, path: str | None = None) -> Preview:
+        """Map the first `rows` records of a file (the oldest, or `path`) without sending or storing anything.
+
+        Raises:
+            FCConnectError: there is no such file, or it can't be read.
+        """
+        with self.open_source() as source:
+            files = (f for f in source.list(self.config.source.pattern) if path in {None, f.path})
+            file = min(files, key=lambda each: (each.last_modified, each.path), default=None)
+            if file is None:
+                wanted = path or f"file that matches {self.config.source.pattern!r}"
+                raise ConfigurationError(f"There is no {wanted} in {source.url}.")
+            with source.open(file) as stream:
+                records = self.format.read(stream, path=file.path)
+                mapper = self._compile(records.columns)
+                seen = []
+                for record in islice(records, rows):
+                    seen.append(_previewed(record, records.line, records.columns, mapper))
+            return Preview(path=file.path, rows=tuple(seen))
+
+    def check(self) -> list[Check]:
+        """Look whether a run could work: mapping, source, state, Fluent. Sends nothing."""
+        return [
+            self._checked("mapping", lambda: f"{len(self.mapping.fields)} fields"),
+            self._checked("source", self._check_source),
+            self._checked("state", self._check_state),
+            self._checked("fluent", self._check_fluent),
+        ]
+
+    # Parts
+
+    @cached_property
+    def mapping(self) -> MappingConfig:
+        """The mapping, validated."""
+        return load_mapping(self.config.mapping)
+
+    @cached_property
+    def format(self) -> Format:
+        """The reader of the files."""
+        options = self.config.format.model_dump(exclude={"type"}, exclude_none=True)
+        return open_format(self.config.format.type, **options)
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where bodies wait to be sent."""
+        return self.config.spool_path / self.config.pipeline
+
+    def open_source(self) -> Source:
+        """Open the source; the caller closes it."""
+        return open_pipeline_source(self.config)
+
+    def open_store(self) -> KVStore:
+        """Open the key-value store; the caller closes it."""
+        return open_kv(self.config.state_url)
+
+    def open_state(self, kv: KVStore) -> StateService:
+        """Return the state of this pipeline in `kv`."""
+        return StateService(
+            kv, workflow_id=self.config.pipeline, clock=self._clock, random_source=self._random
+        )
+
+    @cached_property
+    def _resolvers(self) -> dict[str, Callable[..., Any]]:
+        return load_resolvers(self.config.resolvers, base=self.config.base_dir)
+
+    @cached_property
+    def _target(self) -> BatchTarget:
+        batch = self.config.target.batch
+        return BatchTarget(
+            action=batch.action,
+            entity_type=batch.entity_type,
+            source=batch.source,
+            event=batch.event,
+            catalogue_ref=batch.catalogue_ref,
+            conditions=batch.conditions,
+        )
+
+    def _compile(self, columns: tuple[str, ...] | None) -> Callable[[Any], dict[str, Any]]:
+        return compile_mapping(self.mapping, columns=columns, resolvers=self._resolvers)
+
+    def _plan_digest(self) -> str:
+        """Name everything that decides the bodies: were any of it another, a resume would send other bytes."""
+        config = self.config
+        decisive = [
+            self.mapping.digest,
+            [part.decode() for part in self._target.envelope()],
+            config.format.model_dump(mode="json"),
+            config.target.batch.size,
+            config.duplicates,
+            config.key,
+            None if config.resolvers is None else hashlib.sha256(config.resolvers.encode()).hexdigest(),
+        ]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _planner(self, source: Source) -> Planner:
+        return Planner(
+            source=source,
+            format=self.format,
+            make_mapper=self._compile,
+            encode=encode_entity,
+            key=key_reader(self.config.key),
+            envelope=self._target.envelope(),
+            batch_size=self.config.target.batch.size,
+            duplicates=self.config.duplicates,
+            limit=self.config.rejects.max,
+            rejects_folder=self.config.rejects_path,
+            plan_digest=self._plan_digest(),
+            stop=self._stop,
+            on_progress=lambda read, rejected: None,
+        )
+
+    @contextmanager
+    def _opened(self) -> Iterator[_Parts]:
+        with ExitStack() as opened:
+            source = opened.enter_context(self.open_source())
+            planner = self._planner(source)
+            kv = opened.enter_context(self.open_store())
+            client = opened.enter_context(
+                open_client(self.config, clock=self._clock, random_source=self._random, stop=self._stop)
+            )
+            yield _Parts(source=source, planner=planner, state=self.open_state(kv), client=client)
+
+    # Checks
+
+    def _checked(self, name: str, look: Callable[[], str]) -> Check:
+        try:
+            return Check(name=name, is_ok=True, detail=look())
+        except FCConnectError as exc:
+            return Check(name=name, is_ok=False, detail=str(exc))
+
+    def _check_source(self) -> str:
+        with self.open_source() as source:
+            file = next(iter(source.list(self.config.source.pattern)), None)
+            if file is None:
+                return f"{source.url}: no file matches {self.config.source.pattern!r} now"
+            with source.open(file) as stream:
+                records = self.format.read(stream, path=file.path)
+                self._compile(records.columns)
+            return f"{source.url}: {file.path} has the columns that the mapping reads"
+
+    def _check_state(self) -> str:
+        with self.open_store() as kv:
+            sync = self.open_state(kv).get_sync_state()
+            return f"{sync.files_completed} files completed so far"
+
+    def _check_fluent(self) -> str:
+        with open_client(
+            self.config, clock=self._clock, random_source=self._random, stop=self._stop
+        ) as client:
+            client.graphql("query { me { ref } }")
+            return "logged in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    source: Source
+    planner: Planner
+    state: StateService
+    client: FluentClient
+
+
+def _previewed(
+    record: Any, line: int, columns: tuple[str, ...] | None, mapper: Callable[[Any], dict[str, Any]]
+) -> PreviewRow:
+    if isinstance(record, BadRecord):
+        return PreviewRow(line=record.line, record=record.raw, entity=None, problems=(record.reason,))
+    named = record if columns is None else dict(zip(columns, record, strict=False))
+    try:
+        return PreviewRow(line=line, record=named, entity=mapper(record))
+    except MappingError as exc:
+        problems = tuple(f"{each.field}: {each.reason}, not {each.value!r}" for each in exc.problems)
+        return PreviewRow(line=line, record=named, entity=None, problems=problems or (str(exc),))

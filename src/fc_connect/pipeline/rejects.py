@@ -1,0 +1,104 @@
+"""The rejects file: every record that wasn't sent, with the line, the field, the value and why.
+
+JSON Lines, one line per problem, so that it opens in `jq`, a spreadsheet or a script:
+`{"file", "line", "field", "source", "value", "reason", "record"}`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, TextIO
+
+from fc_connect.errors import MappingError
+from fc_connect.pipeline.spool import disk_errors
+
+__all__ = ["RejectsFile"]
+
+_VALUE_LIMIT = 1000  # characters of a value or record kept for the person who looks
+
+
+class RejectsFile:
+    """Written beside its final name, and renamed once it is whole. Made only if there is something to tell."""
+
+    def __init__(self, folder: Path, *, file_name: str, file_id: str) -> None:
+        readable = re.sub(r"[^A-Za-z0-9._-]+", "_", file_name)[-100:]
+        self.path = folder / f"{readable}.{file_id[:8]}.rejects.jsonl"
+        self.records = 0
+        self._file_name = file_name
+        self._file: TextIO | None = None
+
+    def add_mapping_error(self, line: int, error: MappingError, record: Any) -> None:
+        """Note a record that can't be mapped."""
+        for problem in error.problems:
+            self._write(line, problem.field, problem.source, problem.value, problem.reason, record)
+        if not error.problems:
+            self._write(line, None, None, None, str(error), record)
+        self.records += 1
+
+    def add(self, line: int | None, reason: str, record: Any, *, field: str | None = None) -> None:
+        """Note a record that isn't one, a duplicate, or one that Fluent refused."""
+        self._write(line, field, None, None, reason, record)
+        self.records += 1
+
+    def note(self, line: int | None, reason: str, record: Any) -> None:
+        """Write a line for a record that is counted elsewhere."""
+        self._write(line, None, None, None, reason, record)
+
+    def finish(self) -> Path | None:
+        """Put the file in its place, and return it; None where nothing was rejected.
+
+        A file of an earlier attempt is removed: it would tell of rows that are mended.
+        """
+        with disk_errors(self.path):
+            if self._file is None:
+                self.path.unlink(missing_ok=True)
+                return None
+            self._file.close()
+            self._draft.replace(self.path)
+        return self.path
+
+    def append(self, path: Path) -> None:
+        """Go on with the lines that an earlier step left at `path`."""
+        with disk_errors(self.path):
+            if path.exists():
+                self._open().write(path.read_text(encoding="utf-8"))
+
+    def abandon(self) -> None:
+        """Remove what isn't whole."""
+        if self._file is not None:
+            self._file.close()
+            self._draft.unlink(missing_ok=True)
+
+    @property
+    def _draft(self) -> Path:
+        return self.path.with_name(self.path.name + ".part")
+
+    def _open(self) -> TextIO:
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._draft.open("w", encoding="utf-8")
+        return self._file
+
+    def _write(
+        self, line: int | None, field: str | None, source: str | None, value: Any, reason: str, record: Any
+    ) -> None:
+        entry = {
+            "file": self._file_name,
+            "line": line,
+            "field": field,
+            "source": source,
+            "value": _short(value),
+            "reason": reason,
+            "record": _short(record),
+        }
+        with disk_errors(self.path):
+            self._open().write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= _VALUE_LIMIT else value[:_VALUE_LIMIT] + "…"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return value if len(text) <= 4 * _VALUE_LIMIT else text[: 4 * _VALUE_LIMIT] + "…"

@@ -1,0 +1,57 @@
+"""Loads a pipeline's own resolvers: Python functions that the mapping names."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fc_connect.errors import ConfigurationError
+
+__all__ = ["load_resolvers"]
+
+
+def load_resolvers(where: str | None, *, base: Path) -> dict[str, Callable[..., Any]]:
+    """Return the functions by the name that a mapping gives them.
+
+    `where` is a Python file (relative to `base`) or a module, either with `:attribute` for a mapping of names to
+    functions. Without it, every public function that the file or module defines is one, as `custom.<name>`.
+
+    Raises:
+        ConfigurationError: it isn't there, fails when loaded, or holds no functions.
+    """
+    if where is None:
+        return {}
+    place, _, attribute = where.partition(":")
+    try:
+        module = _load_file(base / place) if place.endswith(".py") else importlib.import_module(place)
+    except Exception as exc:
+        raise ConfigurationError(
+            f"`resolvers: {where}` can't be loaded: {type(exc).__name__}: {exc}"
+        ) from exc
+    if attribute:
+        found = getattr(module, attribute, None)
+        if not isinstance(found, Mapping) or not all(callable(each) for each in found.values()):
+            raise ConfigurationError(f"`resolvers: {where}`: {attribute} must map names to functions.")
+        return {str(name): function for name, function in found.items()}
+    functions = {
+        f"custom.{name}": value
+        for name, value in vars(module).items()
+        if callable(value)
+        and not name.startswith("_")
+        and getattr(value, "__module__", "") == module.__name__
+    }
+    if not functions:
+        raise ConfigurationError(f"`resolvers: {where}` defines no public function.")
+    return functions
+
+
+def _load_file(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"fc_connect_resolvers_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

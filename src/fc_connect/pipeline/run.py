@@ -1,0 +1,190 @@
+"""One run: list, then take each file in turn until there is none left that this worker may have."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from fc_connect.clock import Clock
+from fc_connect.errors import FCConnectError, KVError, LockHeldError, SourceError, StoppedError
+from fc_connect.observe import FileSkipped, Listener, RunFinished, RunStarted
+from fc_connect.pipeline.config import PipelineConfig
+from fc_connect.pipeline.discovery import Candidate, Listing, discover
+from fc_connect.pipeline.ingest import FileIngest, RunAbortedError
+from fc_connect.pipeline.order import Turns
+from fc_connect.pipeline.result import FileOutcome, FileResult, RunResult
+from fc_connect.sources import Source
+from fc_connect.state import FileRecord, FileStatus, Lease, StateService
+
+__all__ = ["Run"]
+
+logger = logging.getLogger(__name__)
+
+_POLL = timedelta(milliseconds=300)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One worker's pass over one source. Used once."""
+
+    config: PipelineConfig
+    source: Source
+    state: StateService
+    ingest: FileIngest
+    clock: Clock
+    stop: threading.Event
+    emit: Listener
+    random_source: random.Random
+    wait: bool = False
+    """Whether to stay until files that others hold are free or finished."""
+    results: dict[str, FileResult] = field(default_factory=dict)
+    completed_before: int = 0
+    _turns: Turns | None = None
+
+    def run(self) -> RunResult:
+        """Do all there is to do, and say what came of it. Only bugs escape as exceptions."""
+        began = self.clock.monotonic()
+        errors: list[str] = []
+        try:
+            started_at = self.state.kv.now()
+            listing = discover(self.config, self.source, self.state, now=self.clock.now())
+            self.completed_before = listing.completed_before
+            self.emit(RunStarted(files=len(listing.candidates), skipped=listing.completed_before))
+            for skipped in listing.skipped:
+                self._note(skipped)
+            self._move_leftovers(listing)
+            self._take_all(listing, started_at)
+        except RunAbortedError as exc:
+            errors.append(str(exc))
+        except StoppedError as exc:
+            logger.info("%s", exc)
+        except FCConnectError as exc:
+            errors.append(str(exc))
+        duration = timedelta(seconds=self.clock.monotonic() - began)
+        result = RunResult.of(
+            list(self.results.values()),
+            completed_before=self.completed_before,
+            errors=errors,
+            duration=duration,
+            stopped=self.stop.is_set(),
+        )
+        self._note_result(result)
+        self.emit(RunFinished(result=result))
+        return result
+
+    def _take_all(self, listing: Listing, started_at: datetime) -> None:
+        if self.config.order == "time":
+            self._turns = Turns(
+                listing.candidates,
+                state=self.state,
+                timeout=self.config.lease.timeout,
+                started_at=started_at,
+                on_failure=self.config.on_failure,
+                stop=self.stop,
+                claim=self._claim,
+                random_source=self.random_source,
+            )
+        left = listing.candidates
+        while left:
+            held = [each for each in left if not self.stop.is_set() and not self._claim(each)]
+            if not (held and self.wait):
+                break
+            self.clock.wait(self.stop, _POLL)
+            left = held
+
+    @contextmanager
+    def _turn(self, candidate: Candidate) -> Iterator[Lease | None]:
+        """Wait for the candidate's turn to be sent, where the pipeline keeps an order."""
+        with nullcontext(None) if self._turns is None else self._turns.turn(candidate) as lease:
+            yield lease
+
+    def _claim(self, candidate: Candidate) -> bool:
+        """Process the file unless another worker has it; say whether there is nothing left to wait for."""
+        path = candidate.record.file_name
+        if path in self.results and self.results[path].outcome is not FileOutcome.HELD:
+            return True
+        record = self.state.files.get(candidate.record.file_id) or candidate.record
+        if record.status.is_terminal:
+            self._finished_elsewhere(record)
+            return True
+        if self._rests(record):
+            return True
+        try:
+            lease = self.state.lock(
+                f"file:{record.path_id}", timeout=self.config.lease.timeout, about=path, stop=self.stop
+            )
+        except LockHeldError as exc:
+            if path not in self.results:
+                reason = f"held by {exc.owner} until {exc.expires_at:%H:%M:%S} UTC unless renewed"
+                self._note(FileResult(path=path, outcome=FileOutcome.HELD, reason=reason))
+            return False
+        self.results.pop(path, None)
+        with lease:
+            result = self.ingest.run(candidate, lease, turn=self._turn)
+            if result is None:
+                self._finished_elsewhere(record)
+            else:
+                self.results[path] = result
+                self._move(candidate)
+        return True
+
+    def _finished_elsewhere(self, record: FileRecord) -> None:
+        known = self.results.pop(record.file_name, None)
+        if known is None or known.outcome is FileOutcome.HELD:
+            self.completed_before += 1
+
+    def _rests(self, record: FileRecord) -> bool:
+        now = self.state.kv.now()
+        if record.status is not FileStatus.FAILED or record.next_attempt_at is None:
+            return False
+        was_changed = (
+            record.plan is not None and record.plan.mapping_digest != self.ingest.planner.plan_digest
+        )
+        if was_changed or record.next_attempt_at <= now:
+            return False
+        reason = (
+            f"failed {record.attempts} times ({record.error}); tried again after "
+            f"{record.next_attempt_at:%H:%M:%S} UTC, or at once with: fc-connect state retry {record.file_name}"
+        )
+        self._note(FileResult(path=record.file_name, outcome=FileOutcome.SKIPPED, reason=reason))
+        return True
+
+    def _note(self, result: FileResult) -> None:
+        self.results[result.path] = result
+        self.emit(FileSkipped(path=result.path, reason=result.reason or ""))
+
+    def _move_leftovers(self, listing: Listing) -> None:
+        for candidate in listing.done:
+            name = f"file:{candidate.record.path_id}"
+            try:
+                with self.state.lock(name, timeout=self.config.lease.timeout, about="moving away"):
+                    self._move(candidate)
+            except LockHeldError:
+                logger.info("%s: another worker moves it", candidate.record.file_name)
+
+    def _move(self, candidate: Candidate) -> None:
+        """Move a finished file out of the way. Whatever happens here, it won't be sent again."""
+        record = self.state.files.get(candidate.record.file_id)
+        if record is None or not record.status.is_terminal:
+            return
+        after = self.config.after
+        folder = after.success if record.status is FileStatus.COMPLETED else after.failure
+        if folder is None:
+            return
+        try:
+            self.source.move(candidate.file, f"{folder.strip('/')}/{candidate.file.path}")
+        except SourceError as exc:
+            logger.warning(
+                "%s: is %s, but can't be moved to %s: %s", candidate.file.path, record.status, folder, exc
+            )
+
+    def _note_result(self, result: RunResult) -> None:
+        try:
+            self.state.note_result("success" if result.success else "failed")
+        except KVError as exc:
+            logger.warning("how the run ended isn't in the state: %s", exc)
