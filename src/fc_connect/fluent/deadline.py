@@ -6,6 +6,7 @@ ever under them, so the deadline is enforced where bytes are read and written.
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,8 @@ from fc_connect.clock import Clock
 __all__ = ["DeadlineTransport"]
 
 _PIECE = 16 * 1024  # a write is cut into pieces, so that a slow reader meets the deadline between two of them
+
+_LOGGER = "httpcore.http11"
 
 _MAPPED: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
@@ -64,6 +67,22 @@ class _Deadline(threading.local):
     at: float | None = None
 
 
+class _Quiet(logging.Filter):
+    """Keeps answers' headers out of httpcore's debug log: they may hold cookies, or echo a token.
+
+    Only for exchanges of this transport; those of others in the process are logged as ever.
+    """
+
+    def __init__(self, deadline: _Deadline) -> None:
+        super().__init__()
+        self._deadline = deadline
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return self._deadline.at is None or not record.getMessage().startswith(
+            "receive_response_headers.complete"
+        )
+
+
 class DeadlineTransport(httpx.BaseTransport):
     """Connections of one pool, under a deadline that the calling thread sets with `within`."""
 
@@ -78,6 +97,8 @@ class DeadlineTransport(httpx.BaseTransport):
     ) -> None:
         self._clock = clock
         self._deadline = _Deadline()
+        self._quiet = _Quiet(self._deadline)
+        logging.getLogger(_LOGGER).addFilter(self._quiet)
         options: dict[str, Any] = {
             "ssl_context": ssl_context,
             "max_connections": max_connections,
@@ -132,6 +153,7 @@ class DeadlineTransport(httpx.BaseTransport):
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
 
     def close(self) -> None:
+        logging.getLogger(_LOGGER).removeFilter(self._quiet)
         self._pool.close()
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fc_connect.targets.batch import BatchTarget
-    from fc_connect.targets.confirm import confirm
+    from fc_connect.targets.confirmation import confirm
 
 __all__ = ["BatchTarget", "confirm"]
 
-_HOMES = {"BatchTarget": "batch", "confirm": "confirm"}
+# A module named like its function would take its place here.
+_HOMES = {"BatchTarget": "batch", "confirm": "confirmation"}
 
 
 def __getattr__(name: str) -> Any:
