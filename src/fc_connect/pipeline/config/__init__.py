@@ -1,0 +1,37 @@
+"""The pipeline file: read, checked as a whole, every fault told at once with its line."""
+
+from __future__ import annotations
+
+from fc_connect.pipeline.config.load import json_schema, load_config, parse_config
+from fc_connect.pipeline.config.models import (
+    AfterConfig,
+    BatchTargetConfig,
+    ConfirmConfig,
+    FluentConfig,
+    FormatConfig,
+    LeaseConfig,
+    PipelineConfig,
+    RejectsConfig,
+    RetryConfig,
+    SourceConfig,
+    TargetConfig,
+)
+from fc_connect.pipeline.config.values import RejectLimit
+
+__all__ = [
+    "AfterConfig",
+    "BatchTargetConfig",
+    "ConfirmConfig",
+    "FluentConfig",
+    "FormatConfig",
+    "LeaseConfig",
+    "PipelineConfig",
+    "RejectLimit",
+    "RejectsConfig",
+    "RetryConfig",
+    "SourceConfig",
+    "TargetConfig",
+    "json_schema",
+    "load_config",
+    "parse_config",
+]

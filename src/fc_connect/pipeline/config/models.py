@@ -1,0 +1,480 @@
+"""What a pipeline file says, one model for each of its sections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from fc_connect.pipeline.config.values import (
+    Count,
+    Duration,
+    Flag,
+    LocalPath,
+    RejectLimit,
+    Rejects,
+    Secret,
+    Text,
+    at_least,
+    base_dir_of,
+    more_than_zero,
+    read_secret,
+)
+
+__all__ = [
+    "AfterConfig",
+    "BatchTargetConfig",
+    "ConfirmConfig",
+    "FluentConfig",
+    "FormatConfig",
+    "LeaseConfig",
+    "PipelineConfig",
+    "RejectsConfig",
+    "RetryConfig",
+    "Section",
+    "SourceConfig",
+    "TargetConfig",
+]
+
+Fault = tuple[str, str]
+"""The key that is wrong, and what about it."""
+
+
+class Section(BaseModel):
+    """A part of the pipeline file: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        # What pydantic itself prints must not repeat a secret.
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
+        """Yield what is wrong between keys; `given` are the raw values, without defaults."""
+        yield from ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_faults(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        # A plain `after` validator runs only once every field is right; a person wants to hear all at once.
+        found = list(cls.faults(data)) if isinstance(data, Mapping) else []
+        details = [
+            InitErrorDetails(
+                type=PydanticCustomError("fault", "{text}", {"text": text}), loc=(key,), input=None
+            )
+            for key, text in found
+        ]
+        try:
+            section = handler(data)
+        except ValidationError as exc:
+            details = [*_details_of(exc), *details]
+        else:
+            if not details:
+                return section
+        raise ValidationError.from_exception_data(cls.__name__, details, hide_input=True)
+
+
+def _details_of(error: ValidationError) -> Iterator[InitErrorDetails]:
+    for each in error.errors(include_url=False):
+        context = each.get("ctx", {})
+        kind: Any = each["type"]
+        if kind == "fault":
+            kind = PydanticCustomError("fault", "{text}", context)
+        yield InitErrorDetails(type=kind, loc=each["loc"], input=each["input"], ctx=context)
+
+
+def _one_character(value: str) -> str:
+    if len(value) != 1 or value in "\r\n\0":
+        raise ValueError('expected one character, such as ",", ";" or "\\t"')
+    return value
+
+
+def _encoding(value: str) -> str:
+    try:
+        "".encode(value)
+    except (LookupError, ValueError):
+        raise ValueError(f"{value!r} isn't an encoding that Python knows: utf-8, cp1252, utf-16 …") from None
+    return value
+
+
+def _without_password(value: str) -> str:
+    try:
+        has_password = urlsplit(value).password is not None
+    except ValueError as exc:
+        raise ValueError(f"isn't a URL: {exc}") from exc
+    if has_password:
+        raise ValueError("holds a password: give credentials by their own keys")
+    return value
+
+
+def _web_address(value: str) -> str:
+    _without_password(value)
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected an address that begins with https://")
+    return value
+
+
+def _folder_below(value: str) -> str:
+    parts = value.strip("/").split("/")
+    if "://" in value or value.startswith("/") or any(part in {"", ".", ".."} for part in parts):
+        raise ValueError("expected a folder below the source's root, such as archive/")
+    return value
+
+
+def _mapping(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, str | Path) or not str(value).strip():
+        raise ValueError("expected the path of a mapping file, or the mapping itself")
+    try:
+        path = base_dir_of(info) / Path(value).expanduser()
+        is_there = path.is_file()
+    except (RuntimeError, ValueError, OSError) as exc:
+        raise ValueError(f"expected the path of a mapping file: {exc}") from exc
+    if not is_there:
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def _resolvers(value: str, info: ValidationInfo) -> str:
+    place = value.partition(":")[0]
+    if place.endswith(".py"):
+        if not (base_dir_of(info) / place).is_file():
+            raise ValueError(f"there is no file {base_dir_of(info) / place}")
+    elif not all(part.isidentifier() for part in place.split(".")):
+        raise ValueError('expected "module:attribute" or the path of a Python file')
+    return value
+
+
+def _state(value: Any, info: ValidationInfo) -> Any:
+    # Redis and PostgreSQL URLs hold a password, so this too may come from a mounted file.
+    return read_secret(value, base=base_dir_of(info)) if isinstance(value, str) else value
+
+
+def _store_address(value: str) -> str:
+    if not re.match(r"[a-z][a-z0-9+.-]*:", value, re.IGNORECASE):
+        raise ValueError("expected sqlite:///path, redis://…, postgresql://… or memory:")
+    if value.lower().startswith("sqlite:") and not value[7:].startswith("///"):
+        raise ValueError("names no file: write sqlite:///relative/path or sqlite:////absolute/path")
+    return value
+
+
+class SourceConfig(Section):
+    """Where files come from."""
+
+    url: Annotated[Text, AfterValidator(_without_password)]
+    """A folder (relative to this file), `file:///path`, or `s3://bucket/prefix/`."""
+    pattern: Text = "*"
+    """Which files: `*` and `?` stay within a folder, `**/` spans folders, `{a,b}` are alternatives."""
+    fingerprint: Literal["auto", "etag", "mtime", "sha256", "name"] = "auto"
+    """What tells one version of a file from another. `name`: a file counts once, whatever becomes of it."""
+    min_age: Duration = timedelta(0)
+    """Leave files alone that changed less than so long ago: they may still be written to."""
+    changed: Literal["process", "skip", "fail"] = "process"
+    """What to do with a new version of a file that was begun or finished before."""
+    same_content: Literal["process", "skip"] = "process"
+    """What to do with a file that has the very content of one that was delivered."""
+    endpoint_url: Annotated[str, AfterValidator(_web_address)] | None = None
+    """Of an S3 server other than Amazon's."""
+    region: Text | None = None
+    """Of the bucket."""
+    access_key_id: Secret | None = None
+    """For S3; without it the usual places are asked (environment, profile, role)."""
+    secret_access_key: Secret | None = None
+    """Belongs to `access_key_id`."""
+    session_token: Secret | None = None
+    """Of temporary credentials."""
+    profile: Text | None = None
+    """Name of an AWS profile."""
+    path_style: Flag = False
+    """Address buckets by path, as many S3-like servers want it."""
+
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
+        key, secret = given.get("access_key_id"), given.get("secret_access_key")
+        if (key is None) != (secret is None):
+            missing = "access_key_id" if key is None else "secret_access_key"
+            yield missing, "is missing: access_key_id and secret_access_key belong together"
+        if given.get("session_token") is not None and key is None and secret is None:
+            yield "session_token", "needs access_key_id and secret_access_key"
+        if key is not None and given.get("profile") is not None:
+            yield "profile", "can't be used together with access_key_id: give one of them"
+
+
+class FormatConfig(Section):
+    """How the files are written."""
+
+    type: Literal["csv"] = "csv"
+    """The kind of file."""
+    delimiter: Annotated[str, AfterValidator(_one_character)] = ","
+    """Between two columns."""
+    quotechar: Annotated[str, AfterValidator(_one_character)] = '"'
+    """Around a value that holds delimiters or line ends."""
+    encoding: Annotated[Text, AfterValidator(_encoding)] = "utf-8"
+    """Of the text, by Python's names."""
+    columns: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+    """Names of the columns, for files without a header."""
+
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
+        if given.get("delimiter", ",") == given.get("quotechar", '"'):
+            yield "delimiter", "is the same as quotechar"
+        columns = given.get("columns")
+        if isinstance(columns, list | tuple):
+            repeated = sorted({str(c) for c in columns if columns.count(c) > 1})
+            if repeated:
+                yield "columns", f"names a column twice: {', '.join(repeated)}"
+
+
+class BatchTargetConfig(Section):
+    """Batches of a Fluent job."""
+
+    entity_type: Literal["INVENTORY", "PRODUCT", "ORDER", "CUSTOMER", "LOCATION", "FULFILLMENT"] = "INVENTORY"
+    """What the entities are. Fluent's batch API is known to take INVENTORY."""
+    action: Annotated[str, Field(pattern=r"^[A-Z][A-Z_]*$")] = "UPSERT"
+    """What to do with them. Only UPSERT may be sent again where the outcome of a batch is unknown."""
+    source: Text | None = None
+    """Names the sender, such as WMS."""
+    event: Text | None = "InventoryChanged"
+    """The event that each entity raises; null for none."""
+    catalogue_ref: Text | None = None
+    """Of the inventory catalogue."""
+    conditions: dict[str, Any] | None = None
+    """Passed to Fluent as they are."""
+    size: Annotated[Count, Field(ge=1, le=5000)] = 1000
+    """Entities in a batch."""
+    concurrency: Annotated[Count, Field(ge=1, le=64)] = 4
+    """Batches of one file that are under way at the same time."""
+
+
+class TargetConfig(Section):
+    """Where entities go: exactly one kind of target."""
+
+    batch: BatchTargetConfig
+    """Batches of a Fluent job."""
+
+
+class RejectsConfig(Section):
+    """What becomes of records that can't be read or mapped."""
+
+    max: Rejects = RejectLimit(count=0)
+    """How many of a file's records may be rejected, as a count or a percentage; above it the file fails."""
+    to: LocalPath = Field(default=Path("rejects/"), validate_default=True)
+    """Folder for the rejected records with their reasons."""
+
+
+class AfterConfig(Section):
+    """Where finished files are moved, as folders below the source's root; without one they stay."""
+
+    success: Annotated[Text, AfterValidator(_folder_below)] | None = None
+    """For files that were delivered."""
+    failure: Annotated[Text, AfterValidator(_folder_below)] | None = None
+    """For files that were given up."""
+
+
+_ACCOUNT_KEYS = ("base_url", "client_id", "client_secret", "username", "password")
+
+
+class FluentConfig(Section):
+    """The Fluent account: a profile of the Fluent CLI, or an address with credentials."""
+
+    profile: Text | None = None
+    """Name of a profile of the Fluent CLI."""
+    profile_dir: LocalPath | None = None
+    """Folder of the profiles; without it FLUENT_PROFILE_DIR, then ~/.fluentcommerce."""
+    retailer: Text | None = None
+    """Ref of a retailer of the profile."""
+    base_url: Annotated[str, AfterValidator(_web_address)] | None = None
+    """Such as https://account.sandbox.api.fluentretail.com."""
+    client_id: Text | None = None
+    """Of the account."""
+    client_secret: Secret | None = None
+    """Belongs to `client_id`."""
+    username: Text | None = None
+    """Of the user to log in as; without one, client credentials are used."""
+    password: Secret | None = None
+    """Belongs to `username`."""
+    retailer_id: Text | None = None
+    """Id of the retailer, in quotes."""
+    account: Text | None = None
+    """Sent as `fluent.account` where given."""
+    timeout: Annotated[Duration, more_than_zero] = timedelta(seconds=30)
+    """For one request and its answer."""
+    max_attempts: Annotated[Count, Field(ge=1, le=100)] = 4
+    """Of a request that certainly did nothing."""
+
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
+        has = {key for key, value in given.items() if value is not None}
+        if "profile" in has:
+            for key in _ACCOUNT_KEYS:
+                if key in has:
+                    yield key, "can't be used together with profile: the profile says it"
+            if "retailer" in has and "retailer_id" in has:
+                yield "retailer_id", "can't be used together with retailer: give one of them"
+            if not has & {"retailer", "retailer_id"}:
+                yield "retailer", "is required with profile: the ref of one of its retailers"
+            return
+        if not has & set(_ACCOUNT_KEYS):
+            yield (
+                "profile",
+                "is required, or base_url, client_id, client_secret and retailer_id in its place",
+            )
+        else:
+            for key in ("base_url", "client_id", "client_secret", "retailer_id"):
+                if key not in has:
+                    yield key, "is required where there is no profile"
+        if ("username" in has) != ("password" in has):
+            yield "password" if "username" in has else "username", "username and password belong together"
+        if "profile_dir" in has:
+            yield "profile_dir", "is of use with profile alone"
+        if "retailer" in has:
+            yield "retailer", "is of use with profile alone: give retailer_id"
+
+
+class LeaseConfig(Section):
+    """How workers keep out of each other's way."""
+
+    timeout: Annotated[Duration, at_least(timedelta(seconds=3))] = timedelta(minutes=15)
+    """How long the files of a worker that died stay locked."""
+
+
+class RetryConfig(Section):
+    """How often a failed file is tried, and how long it rests in between."""
+
+    max_attempts: Annotated[Count, Field(ge=1)] = 5
+    """Then it is quarantined."""
+    backoff: Duration = timedelta(minutes=1)
+    """Rest after the second failure; doubles with each further one."""
+    max_backoff: Duration = timedelta(hours=1)
+    """Longest rest."""
+
+
+class ConfirmConfig(Section):
+    """Whether a file waits until Fluent has processed it."""
+
+    wait: Flag = True
+    """Off: a file counts as delivered once Fluent has accepted its batches."""
+    timeout: Annotated[Duration, more_than_zero] = timedelta(minutes=10)
+    """For one batch; the next run asks again, nothing is sent twice."""
+    on_reject: Literal["report", "fail"] = "report"
+    """What to do where Fluent refuses records: note them among the rejects, or fail the file."""
+
+
+class PipelineConfig(Section):
+    """A pipeline: which files go where, and what may happen to them on the way."""
+
+    _base_dir: Path = PrivateAttr()
+
+    pipeline: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+    """Name of the pipeline; its state is kept under it."""
+    source: SourceConfig
+    """Where files come from."""
+    format: FormatConfig = FormatConfig()
+    """How the files are written."""
+    mapping: Annotated[
+        Path | dict[str, Any],
+        BeforeValidator(_mapping),
+        WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "object"}]}),
+    ]
+    """How a record becomes an entity: a mapping file, or the mapping itself."""
+    target: TargetConfig
+    """Where entities go."""
+    job: Literal["daily", "per-file", "per-run"] = "daily"
+    """Which Fluent job the batches belong to."""
+    rejects: RejectsConfig = Field(default_factory=dict, validate_default=True)
+    """What becomes of records that can't be read or mapped."""
+    after: AfterConfig = AfterConfig()
+    """Where finished files are moved."""
+    fluent: FluentConfig
+    """The Fluent account."""
+    order: Literal["time", "any"] = "time"
+    """`time`: files are sent oldest first. `any`: side by side."""
+    duplicates: Literal["last", "reject", "keep"] = "last"
+    """What to do with records of one file that share a key. `keep` sends batches one after another."""
+    key: Annotated[tuple[Text, ...], Field(min_length=1)] = ("locationRef", "skuRef|productRef", "type")
+    """Fields that identify an entity; `a|b` is whichever it has."""
+    on_failure: Literal["supersede", "stop", "continue"] = "supersede"
+    """What a failed file means for newer ones: it is given up once one is delivered, holds them, or neither."""
+    validation: Literal["whole", "streaming"] = Field(default="whole", alias="validate")
+    """`whole`: map all of a file before its first batch goes out. `streaming`: send as it is read."""
+    state: Annotated[
+        Text,
+        BeforeValidator(_state),
+        AfterValidator(_store_address),
+        WithJsonSchema({"type": "string", "minLength": 1}),
+    ] = Field(default="sqlite:///fc-connect.db", repr=False)
+    """Store of the state: `sqlite:///path`, `redis://…` or `postgresql://…`; `file:<path>` reads the URL there."""
+    lease: LeaseConfig = LeaseConfig()
+    """How workers keep out of each other's way."""
+    retry: RetryConfig = RetryConfig()
+    """How often a failed file is tried."""
+    confirm: ConfirmConfig = ConfirmConfig()
+    """Whether a file waits until Fluent has processed it."""
+    resolvers: Annotated[Text, AfterValidator(_resolvers)] | None = None
+    """Own resolvers: `module`, `module:attribute`, or the path of a Python file."""
+    lookback: Duration = timedelta(minutes=10)
+    """How far behind the newest delivered file a late one is still expected."""
+    spool: LocalPath | None = None
+    """Folder for bodies that wait to be sent; must outlive the process."""
+
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
+        if given.get("validate") == "streaming" and given.get("duplicates", "last") != "keep":
+            yield (
+                "validate",
+                "streaming can't find duplicates in what it hasn't read: it needs `duplicates: keep`",
+            )
+
+    @model_validator(mode="after")
+    def _note_base_dir(self, info: ValidationInfo) -> Self:
+        self._base_dir = base_dir_of(info)
+        return self
+
+    @property
+    def base_dir(self) -> Path:
+        """Folder of the pipeline file, absolute: relative paths start here."""
+        return self._base_dir
+
+    @property
+    def state_url(self) -> str:
+        """`state` with an absolute path. It may hold a password: never to be shown."""
+        parts = urlsplit(self.state)
+        path = unquote(parts.path)
+        if parts.scheme.lower() != "sqlite" or path.startswith("//"):
+            return self.state
+        absolute = (self.base_dir / path.lstrip("/")).as_posix()
+        query = f"?{parts.query}" if parts.query else ""
+        return f"sqlite:///{quote(absolute)}{query}"
+
+    @property
+    def rejects_path(self) -> Path:
+        """Folder for rejected records, absolute."""
+        return self.base_dir / self.rejects.to
+
+    @property
+    def spool_path(self) -> Path:
+        """Folder for bodies that wait to be sent, absolute. A resume after a restart needs it to be still there."""
+        return self.base_dir / (self.spool or Path(".fc-connect/spool"))
