@@ -1,1 +1,38 @@
-"""sandbox"""
+"""The Fluent API on your machine: a real HTTP server with a memory and faults on demand."""
+
+from fc_connect.sandbox.app import Sandbox, serve
+from fc_connect.sandbox.auth import Credentials
+from fc_connect.sandbox.exchange import SandboxClock
+from fc_connect.sandbox.faults import Fault, FaultKind, FaultState
+from fc_connect.sandbox.log import SandboxLog
+from fc_connect.sandbox.records import (
+    BatchRecord,
+    Delivery,
+    DeliverySummary,
+    EntityKey,
+    JobRecord,
+    RequestRecord,
+    StockKey,
+    StockLevel,
+)
+from fc_connect.sandbox.validation import MAX_ENTITIES
+
+__all__ = [
+    "MAX_ENTITIES",
+    "BatchRecord",
+    "Credentials",
+    "Delivery",
+    "DeliverySummary",
+    "EntityKey",
+    "Fault",
+    "FaultKind",
+    "FaultState",
+    "JobRecord",
+    "RequestRecord",
+    "Sandbox",
+    "SandboxClock",
+    "SandboxLog",
+    "StockKey",
+    "StockLevel",
+    "serve",
+]

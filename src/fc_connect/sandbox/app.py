@@ -1,0 +1,294 @@
+"""The sandbox as one thing: started and stopped, asked and told to fail."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fc_connect.errors import ConfigurationError, StateError
+from fc_connect.sandbox.api import FluentAPI
+from fc_connect.sandbox.auth import Credentials, TokenIssuer
+from fc_connect.sandbox.control import CONTROL_PREFIX, Control
+from fc_connect.sandbox.exchange import SandboxClock, system_clock
+from fc_connect.sandbox.faults import Fault, FaultPlan, FaultState
+from fc_connect.sandbox.log import SandboxLog
+from fc_connect.sandbox.records import (
+    BatchRecord,
+    DeliverySummary,
+    EntityKey,
+    JobRecord,
+    RequestRecord,
+    StockKey,
+    StockLevel,
+)
+from fc_connect.sandbox.server import SandboxServer
+from fc_connect.sandbox.store import SandboxStore
+
+__all__ = ["Sandbox", "serve"]
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+MAX_GRAPHQL_BYTES = 2 * 1024 * 1024
+
+
+class Sandbox:
+    """The Fluent API on this machine: a real HTTP server with a memory, and faults on demand.
+
+    ```python
+    with Sandbox() as sandbox:
+        run(base_url=sandbox.url)
+        assert sandbox.deliveries() == Counter(expected)
+    ```
+
+    Everything received is in `database` (a temporary file when None, deleted on `stop`) before it is answered, so a
+    client that dies loses nothing. Methods may be called from any thread; those that read keep working after `stop`
+    if `database` was given.
+
+    Args:
+        port: 0 takes a free one; `url` says which.
+        credentials: who may log in; None accepts anyone.
+        processing_time: from the acceptance of a batch until it is COMPLETE.
+        list_batches: whether a job's answer lists its batches; Fluent's documentation leaves it open.
+        page_size: batches or results in one answer when the client doesn't ask for a `count`.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        database: Path | str | None = None,
+        credentials: Credentials | Sequence[Credentials] | None = None,
+        processing_time: timedelta = timedelta(milliseconds=50),
+        list_batches: bool = True,
+        token_lifetime: timedelta = timedelta(hours=24),
+        page_size: int = 100,
+        clock: SandboxClock = system_clock,
+    ) -> None:
+        if isinstance(credentials, Credentials):
+            credentials = [credentials]
+        if processing_time < timedelta(0) or token_lifetime <= timedelta(0) or page_size < 1:
+            raise ConfigurationError(
+                "processing_time can't be negative; token_lifetime and page_size are above 0."
+            )
+        self._address = (host, port)
+        self._given = None if database is None else Path(database)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._processing_time = processing_time
+        self._list_batches = list_batches
+        self._page_size = page_size
+        self._clock = clock
+        self._tokens = TokenIssuer(credentials=credentials or (), lifetime=token_lifetime)
+        self._faults = FaultPlan()
+        self._server: SandboxServer | None = None
+        self._store: SandboxStore | None = None
+        self._log: SandboxLog | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL for a client: `http://127.0.0.1:40123`."""
+        if self._server is None:
+            raise StateError("The sandbox isn't running: start it, or use it as a context manager.")
+        host, port = self._server.server_address[:2]
+        return f"http://{host if isinstance(host, str) else host.decode()}:{port}"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file with everything received; `SandboxLog` reads it from other processes."""
+        return self.log.database
+
+    @property
+    def log(self) -> SandboxLog:
+        """What was received."""
+        if self._log is None:
+            raise StateError("The sandbox has no log yet: start it first.")
+        return self._log
+
+    def start(self) -> Self:
+        """Listen. Returns when clients can connect.
+
+        Raises:
+            ConfigurationError: the port is taken, or the database can't be used.
+        """
+        if self._server is not None:
+            raise StateError(f"The sandbox is running already, at {self.url}.")
+        if self._given is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="fc-connect-sandbox-")
+        path = self._given or Path(self._folder.name if self._folder else ".") / "sandbox.db"
+        try:
+            store = SandboxStore(path)
+            try:
+                log = SandboxLog(path)
+                self._server = self._listen(store, log)
+            except BaseException:
+                store.close()
+                raise
+        except BaseException:
+            self._remove_folder()
+            raise
+        self._store, self._log = store, log
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sandbox", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def _listen(self, store: SandboxStore, log: SandboxLog) -> SandboxServer:
+        api = FluentAPI(
+            store,
+            self._tokens,
+            processing_time=self._processing_time,
+            list_batches=self._list_batches,
+            page_size=self._page_size,
+            max_graphql_bytes=MAX_GRAPHQL_BYTES,
+        )
+        host, port = self._address
+        try:
+            return SandboxServer(
+                self._address,
+                api=api.handle,
+                control=Control(store, log, self._faults).handle,
+                control_prefix=CONTROL_PREFIX,
+                store=store,
+                faults=self._faults,
+                clock=self._clock,
+                max_body_bytes=MAX_BODY_BYTES,
+            )
+        except (OSError, OverflowError) as exc:
+            raise ConfigurationError(
+                f"The sandbox can't listen on {host}:{port}: {exc}. Choose another port, or 0 for any."
+            ) from exc
+
+    def stop(self) -> None:
+        """Break open connections, close everything; a temporary database is deleted. Does nothing when stopped."""
+        if self._server is None or self._store is None or self._thread is None:
+            return
+        self._server.stop()
+        self._thread.join()
+        self._store.close()
+        self._server = self._store = self._thread = None
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # What was received.
+
+    def requests(self, *, path: str | None = None) -> list[RequestRecord]:
+        """Return the requests in the order logged; see `SandboxLog.requests`."""
+        return self.log.requests(path=path)
+
+    def jobs(self) -> list[JobRecord]:
+        """Return the jobs in the order of creation."""
+        return self.log.jobs()
+
+    def batches(self, *, job_id: str | None = None) -> list[BatchRecord]:
+        """Return the accepted batches in the order of acceptance."""
+        return self.log.batches(job_id=job_id)
+
+    def deliveries(self) -> Counter[EntityKey]:
+        """Count how often each record was delivered; see `SandboxLog.deliveries`."""
+        return self.log.deliveries()
+
+    def summary(self) -> DeliverySummary:
+        """Return the deliveries in figures."""
+        return self.log.summary()
+
+    def stock(self) -> dict[StockKey, StockLevel]:
+        """Return the stock once every batch accepted so far is processed."""
+        return self.log.stock()
+
+    def reset(self) -> None:
+        """Forget jobs, batches, requests and faults. Tokens stay good."""
+        if self._store is None:
+            raise StateError("The sandbox isn't running: nothing was reset.")
+        self._store.reset()
+        self._faults.clear()
+
+    # What goes wrong.
+
+    def inject(self, fault: Fault) -> None:
+        """Put a fault in force, after those already there."""
+        self._faults.inject(fault)
+
+    @property
+    def faults(self) -> tuple[FaultState, ...]:
+        """The faults in the order injected, with how often each has struck."""
+        return self._faults.states()
+
+    def clear_faults(self) -> None:
+        """Lift every fault."""
+        self._faults.clear()
+
+    def revoke_tokens(self) -> None:
+        """Forget every token: the next call of every client meets a 401."""
+        self._tokens.revoke_all()
+
+
+def serve(
+    *,
+    port: int = 8480,
+    host: str = "127.0.0.1",
+    database: Path | str | None = None,
+    credentials: Credentials | Sequence[Credentials] | None = None,
+    processing_time: timedelta = timedelta(milliseconds=50),
+    list_batches: bool = True,
+    token_lifetime: timedelta = timedelta(hours=24),
+    page_size: int = 100,
+    announce: Callable[[str], None] | None = None,
+) -> None:
+    """Run a sandbox until SIGINT or SIGTERM, then stop it cleanly and return. Call it on the main thread.
+
+    `announce` receives each line for the person who started it, the first once clients can connect; None writes
+    them to standard output.
+    """
+    say = announce or _write_line
+    asked_to_stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    try:
+        with Sandbox(
+            port=port,
+            host=host,
+            database=database,
+            credentials=credentials,
+            processing_time=processing_time,
+            list_batches=list_batches,
+            token_lifetime=token_lifetime,
+            page_size=page_size,
+        ) as sandbox:
+            say(f"Sandbox of the Fluent API: {sandbox.url}")
+            say(f"Database: {sandbox.database}" + (" (deleted at the end)" if database is None else ""))
+            say("Log in: " + ("any credentials" if not credentials else "the configured credentials only"))
+            say(f"What it received: GET {sandbox.url}{CONTROL_PREFIX}/deliveries")
+            say("Stop: Ctrl-C, or SIGTERM")
+            while not asked_to_stop.wait(3600):
+                continue
+        say("Stopped.")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

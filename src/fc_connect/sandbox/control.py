@@ -1,0 +1,134 @@
+"""The calls under `/_sandbox`: what tests in other processes ask of the sandbox. No token needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from fc_connect.errors import ConfigurationError
+from fc_connect.sandbox.exchange import Answer, RefusedError, Request, answer
+from fc_connect.sandbox.faults import FaultPlan, fault_from_json, fault_to_json
+from fc_connect.sandbox.log import SandboxLog
+from fc_connect.sandbox.query import page
+from fc_connect.sandbox.store import SandboxStore
+from fc_connect.sandbox.validation import parse_json
+
+__all__ = ["CONTROL_PREFIX", "Control"]
+
+CONTROL_PREFIX = "/_sandbox"
+_PAGE = 1_000
+_LARGEST_PAGE = 10_000_000
+
+
+class Control:
+    """Answers for the log and the faults."""
+
+    def __init__(self, store: SandboxStore, log: SandboxLog, faults: FaultPlan) -> None:
+        self._store = store
+        self._log = log
+        self._faults = faults
+        self._calls = {
+            ("GET", ""): self._overview,
+            ("DELETE", ""): self._reset,
+            ("GET", "/requests"): self._requests,
+            ("GET", "/jobs"): self._jobs,
+            ("GET", "/batches"): self._batches,
+            ("GET", "/deliveries"): self._deliveries,
+            ("GET", "/stock"): self._stock,
+            ("GET", "/faults"): self._list_faults,
+            ("POST", "/faults"): self._inject,
+            ("DELETE", "/faults"): self._clear_faults,
+        }
+
+    def handle(self, request: Request) -> Answer:
+        """Do what `request` asks, or raise RefusedError."""
+        rest = request.path.removeprefix(CONTROL_PREFIX).rstrip("/")
+        call = self._calls.get((request.method, rest))
+        if call is None:
+            raise RefusedError(
+                f"The sandbox has no {request.method} {request.path}; see GET {CONTROL_PREFIX}.",
+                status=404,
+                code="NOT_FOUND",
+            )
+        return call(request)
+
+    def _overview(self, _: Request) -> Answer:
+        calls = [f"{method} {CONTROL_PREFIX}{rest}" for method, rest in self._calls]
+        return answer({"database": str(self._store.path), "calls": calls})
+
+    def _reset(self, _: Request) -> Answer:
+        self._store.reset()
+        self._faults.clear()
+        return answer({"reset": True})
+
+    def _requests(self, request: Request) -> Answer:
+        found = self._log.requests(path=request.query.get("path"))
+        if pattern := request.query.get("path_regex"):
+            try:
+                matches = re.compile(pattern).fullmatch
+            except re.error as exc:
+                raise RefusedError(f"path_regex: {exc}", status=400, code="INVALID_REGEX") from exc
+            found = [each for each in found if matches(each.path)]
+        return _page("requests", [_plain(asdict(each)) for each in found], request)
+
+    def _jobs(self, request: Request) -> Answer:
+        return _page("jobs", [_plain(asdict(each)) for each in self._log.jobs()], request)
+
+    def _batches(self, request: Request) -> Answer:
+        found = self._log.batches(job_id=request.query.get("job_id"))
+        return _page("batches", [_plain(asdict(each)) for each in found], request)
+
+    def _deliveries(self, _: Request) -> Answer:
+        return answer(asdict(self._log.summary()))
+
+    def _stock(self, request: Request) -> Answer:
+        levels = [
+            {
+                "retailer_id": retailer,
+                "location": location,
+                "product": product,
+                "type": kind,
+                "qty": level.qty,
+                "status": level.status,
+                "ref": level.ref,
+                "batch_id": level.batch_id,
+            }
+            for (retailer, location, product, kind), level in self._log.stock().items()
+        ]
+        return _page("stock", levels, request)
+
+    def _list_faults(self, _: Request) -> Answer:
+        states = self._faults.states()
+        return answer(
+            {
+                "faults": [
+                    {"fault": fault_to_json(s.fault), "matched": s.matched, "struck": s.struck}
+                    for s in states
+                ]
+            }
+        )
+
+    def _inject(self, request: Request) -> Answer:
+        try:
+            fault = fault_from_json(parse_json(request.body))
+        except ConfigurationError as exc:
+            raise RefusedError(str(exc), status=400, code="INVALID_FAULT") from exc
+        self._faults.inject(fault)
+        return answer({"fault": fault_to_json(fault)}, status=201)
+
+    def _clear_faults(self, _: Request) -> Answer:
+        self._faults.clear()
+        return answer({"faults": []})
+
+
+def _page(name: str, items: list[dict[str, Any]], request: Request) -> Answer:
+    start, count = page(request.query, size=_PAGE, largest=_LARGEST_PAGE)
+    shown = items[start : start + count]
+    return answer({name: shown, "start": start, "count": len(shown), "total": len(items)})
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}

@@ -1,0 +1,138 @@
+"""Reading what the sandbox received: the witness of a test, in any process that can open the file."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from fc_connect.errors import ConfigurationError
+from fc_connect.sandbox.records import (
+    BatchRecord,
+    Delivery,
+    DeliverySummary,
+    EntityKey,
+    JobRecord,
+    RequestRecord,
+    StockKey,
+    StockLevel,
+)
+from fc_connect.sandbox.store import (
+    BATCH_COLUMNS,
+    REQUEST_COLUMNS,
+    batch_from_row,
+    connect,
+    faults_from_text,
+    from_micros,
+    request_from_row,
+)
+from fc_connect.sandbox.validation import entity_key
+
+__all__ = ["SandboxLog"]
+
+
+class SandboxLog:
+    """Reads a sandbox's database, while the sandbox runs or after it stopped.
+
+    Each call sees one consistent moment. A batch counts as delivered once the sandbox has accepted it, whatever the
+    client was then told: a fault after accepting leaves a delivery behind.
+    """
+
+    def __init__(self, database: Path | str) -> None:
+        self.database = Path(database)
+        if not self.database.is_file():
+            raise ConfigurationError(f"{self.database} doesn't exist: no sandbox has written there.")
+
+    def requests(self, *, path: str | None = None) -> list[RequestRecord]:
+        """Return the requests in the order in which they were logged, all or those for one exact path."""
+        rows = self._rows(
+            f"SELECT {REQUEST_COLUMNS} FROM request WHERE ?1 IS NULL OR path = ?1 ORDER BY number",  # noqa: S608
+            path,
+        )
+        return [request_from_row(row) for row in rows]
+
+    def jobs(self) -> list[JobRecord]:
+        """Return the jobs in the order of creation."""
+        rows = self._rows("SELECT id, name, retailer_id, created_at FROM job ORDER BY id")
+        return [
+            JobRecord(job_id=str(number), name=name, retailer_id=retailer, created_at=from_micros(at))
+            for number, name, retailer, at in rows
+        ]
+
+    def batches(self, *, job_id: str | None = None) -> list[BatchRecord]:
+        """Return the accepted batches in the order of acceptance, all or those of one job."""
+        rows = self._rows(
+            f"SELECT {BATCH_COLUMNS} FROM batch WHERE ?1 IS NULL OR job_id = ?1 ORDER BY id",  # noqa: S608
+            job_id,
+        )
+        return [batch_from_row(row) for row in rows]
+
+    def entities(self) -> Iterator[Delivery]:
+        """Yield every record accepted, in the order applied, one batch in memory at a time."""
+        for delivery, _, _ in self._entities():
+            yield delivery
+
+    def deliveries(self) -> Counter[EntityKey]:
+        """Count how often each record was delivered: (location, product or SKU, type or "") → times."""
+        return Counter(delivery.key for delivery in self.entities())
+
+    def summary(self) -> DeliverySummary:
+        """Return the deliveries in figures."""
+        batches = self.batches()
+        counts = self.deliveries()
+        by_job: Counter[str] = Counter()
+        by_source: Counter[str] = Counter()
+        for batch in batches:
+            by_job[batch.job_id] += batch.entities - batch.rejected
+            by_source[batch.source or ""] += batch.entities - batch.rejected
+        repeated = ((key, times) for key, times in counts.items() if times > 1)
+        return DeliverySummary(
+            batches=len(batches),
+            entities=counts.total(),
+            distinct=len(counts),
+            repeated=counts.total() - len(counts),
+            rejected=sum(batch.rejected for batch in batches),
+            by_job=dict(by_job),
+            by_source=dict(by_source),
+            repeated_keys=tuple(pair for pair, _ in zip(repeated, range(100), strict=False)),
+        )
+
+    def stock(self) -> dict[StockKey, StockLevel]:
+        """Return the stock once every batch accepted so far is processed: the last write of a key wins."""
+        levels: dict[StockKey, StockLevel] = {}
+        for delivery, retailer, status in self._entities():
+            levels[(retailer, *delivery.key)] = StockLevel(
+                qty=delivery.qty, status=status, ref=delivery.ref, batch_id=delivery.batch_id
+            )
+        return levels
+
+    def _entities(self) -> Iterator[tuple[Delivery, str, str | None]]:
+        rows = self._rows(
+            "SELECT batch.id, job_id, source, retailer_id, faults, body FROM batch JOIN job ON job.id = job_id "
+            "ORDER BY batch.id"
+        )
+        for number, job, source, retailer, faults, body in rows:
+            refused = {fault.index for fault in faults_from_text(faults)}
+            for index, entity in enumerate(json.loads(zlib.decompress(body))["entities"]):
+                if index in refused:
+                    continue
+                delivery = Delivery(
+                    key=entity_key(entity),
+                    qty=entity["qty"],
+                    ref=entity.get("ref"),
+                    batch_id=str(number),
+                    job_id=str(job),
+                    index=index,
+                    source=source,
+                )
+                yield delivery, str(entity.get("retailerId") or retailer), entity.get("status")
+
+    def _rows(self, statement: str, *values: str | None) -> Iterator[tuple[Any, ...]]:
+        # A connection per call: readers in WAL mode see a snapshot and never hold up the sandbox.
+        with closing(connect(self.database)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            yield from connection.execute(statement, values)

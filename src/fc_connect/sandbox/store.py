@@ -1,0 +1,348 @@
+"""The sandbox's SQLite file: jobs, batches and the log of requests.
+
+A batch is one row: its body compressed, its refused records beside it. Deliveries and stock are worked out from
+the bodies when somebody asks (`log.py`), so that accepting 1,000,000 records stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from fc_connect.errors import ConfigurationError
+from fc_connect.sandbox.records import BatchRecord, JobRecord, RequestRecord
+from fc_connect.sandbox.validation import BatchPayload, RecordFault
+
+__all__ = ["SandboxStore", "StoredBatch", "batch_from_row", "connect", "from_micros", "request_from_row"]
+
+APPLICATION_ID = 0x46435342  # "FCSB": tells our file from somebody's state
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    retailer_id TEXT NOT NULL,
+    meta TEXT,
+    created_at INTEGER NOT NULL
+);
+CREATE TABLE batch (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL REFERENCES job (id),
+    accepted_at INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    entity_type TEXT NOT NULL,
+    source TEXT,
+    event TEXT,
+    entities INTEGER NOT NULL,
+    rejected INTEGER NOT NULL,
+    correlation_id TEXT,
+    body_sha256 TEXT NOT NULL,
+    faults TEXT NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX batch_of_job ON batch (job_id, id);
+CREATE TABLE request (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    query TEXT NOT NULL,
+    status INTEGER,
+    request_id TEXT NOT NULL,
+    correlation_id TEXT,
+    job_id TEXT,
+    batch_id TEXT,
+    entities INTEGER,
+    body_bytes INTEGER NOT NULL,
+    body_sha256 TEXT NOT NULL,
+    fault TEXT
+);
+"""
+BATCH_COLUMNS = (
+    "id, job_id, accepted_at, action, entity_type, source, event, entities, rejected, correlation_id, "
+    "body_sha256"
+)
+REQUEST_COLUMNS = (
+    "number, at, method, path, query, status, request_id, correlation_id, job_id, batch_id, entities, body_bytes, "
+    "body_sha256, fault"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBatch:
+    """A batch with what is needed to answer for its records."""
+
+    batch: BatchRecord
+    faults: tuple[RecordFault, ...]
+    body: bytes
+
+    def entities(self) -> list[Any]:
+        """Return the records as they were sent, refused ones included."""
+        found: list[Any] = json.loads(zlib.decompress(self.body))["entities"]
+        return found
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the sandbox's file, or refuse one that isn't."""
+    try:
+        # Transactions are ours to begin and end; calls come from many threads, one at a time.
+        connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as exc:
+        raise ConfigurationError(f"The sandbox can't open {path}: {exc}. Choose another file.") from exc
+    try:
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if tables and application_id != APPLICATION_ID:
+            raise ConfigurationError(f"{path} isn't a sandbox database. Choose another file.")
+        if version > SCHEMA_VERSION:
+            raise ConfigurationError(
+                f"{path} was written by a newer sandbox (version {version}). Upgrade fc-connect, or delete the file."
+            )
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error as exc:
+        connection.close()
+        raise ConfigurationError(
+            f"{path} can't be used as a sandbox database: {exc}. Choose another file."
+        ) from exc
+    except ConfigurationError:
+        connection.close()
+        raise
+    return connection
+
+
+class SandboxStore:
+    """Writes what the API accepts, and finds it again. Every method may be called from any thread.
+
+    A method that returned has committed: nothing a client does afterwards loses it. (`synchronous` is NORMAL: a
+    power cut of this machine may lose the last moments, a killed process doesn't.)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mutex = threading.Lock()
+        self._connection = connect(path)
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._create()
+        except sqlite3.Error as exc:
+            self._connection.close()
+            raise ConfigurationError(
+                f"The sandbox can't write to {path}: {exc}. Choose another file."
+            ) from exc
+
+    def _create(self) -> None:
+        with self._transaction() as connection:
+            # Inside the transaction: two sandboxes may open one new file together.
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == SCHEMA_VERSION:
+                return
+            for statement in filter(str.strip, SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        """Close the file. Nothing may be called afterwards."""
+        with self._mutex:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def add_job(self, *, name: str, retailer_id: str, meta: Any, at: datetime) -> JobRecord:
+        """Store a new job under the next number."""
+        row = (name, retailer_id, json.dumps(meta), _micros(at))
+        with self._transaction() as connection:
+            number = connection.execute(
+                "INSERT INTO job (name, retailer_id, meta, created_at) VALUES (?, ?, ?, ?)", row
+            ).lastrowid
+        return JobRecord(job_id=str(number), name=name, retailer_id=retailer_id, created_at=at)
+
+    def job(self, job_id: str) -> JobRecord | None:
+        """Return a job, or None."""
+        number = _number(job_id)
+        if number is None:
+            return None
+        with self._mutex:
+            row = self._connection.execute(
+                "SELECT id, name, retailer_id, created_at FROM job WHERE id = ?", (number,)
+            ).fetchone()
+        if row is None:
+            return None
+        return JobRecord(job_id=str(row[0]), name=row[1], retailer_id=row[2], created_at=from_micros(row[3]))
+
+    def add_batch(
+        self,
+        payload: BatchPayload,
+        *,
+        job_id: str,
+        at: datetime,
+        correlation_id: str | None,
+        body: bytes,
+        body_sha256: str,
+    ) -> str:
+        """Store an accepted batch and return its number: once this returns, it has been delivered."""
+        packed = zlib.compress(body, 1)  # outside the lock: it is the long part
+        faults = json.dumps([(f.index, f.code, f.message) for f in payload.faults])
+        row = (
+            int(job_id),
+            _micros(at),
+            payload.action,
+            payload.entity_type,
+            payload.source,
+            payload.event,
+            len(payload.entities),
+            len(payload.faults),
+            correlation_id,
+            body_sha256,
+            faults,
+            packed,
+        )
+        with self._transaction() as connection:
+            number = connection.execute(
+                "INSERT INTO batch (job_id, accepted_at, action, entity_type, source, event, entities, rejected, "
+                "correlation_id, body_sha256, faults, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            ).lastrowid
+        return str(number)
+
+    def batch(self, job_id: str, batch_id: str) -> StoredBatch | None:
+        """Return a batch of this job, or None."""
+        job, batch = _number(job_id), _number(batch_id)
+        if job is None or batch is None:
+            return None
+        with self._mutex:
+            row = self._connection.execute(
+                f"SELECT {BATCH_COLUMNS}, faults, body FROM batch WHERE id = ? AND job_id = ?",  # noqa: S608
+                (batch, job),
+            ).fetchone()
+        if row is None:
+            return None
+        *columns, faults, body = row
+        return StoredBatch(batch=batch_from_row(columns), faults=faults_from_text(faults), body=body)
+
+    def batches(self, job_id: str) -> list[BatchRecord]:
+        """Return the batches of a job in the order of acceptance."""
+        with self._mutex:
+            rows = self._connection.execute(
+                f"SELECT {BATCH_COLUMNS} FROM batch WHERE job_id = ? ORDER BY id",  # noqa: S608
+                (_number(job_id),),
+            ).fetchall()
+        return [batch_from_row(row) for row in rows]
+
+    def last_accepted(self, job_id: str) -> datetime | None:
+        """Say when the newest batch of a job was accepted; None before the first."""
+        with self._mutex:
+            (at,) = self._connection.execute(
+                "SELECT max(accepted_at) FROM batch WHERE job_id = ?", (_number(job_id),)
+            ).fetchone()
+        return None if at is None else from_micros(at)
+
+    def add_request(
+        self,
+        *,
+        at: datetime,
+        method: str,
+        path: str,
+        query: str,
+        status: int | None,
+        request_id: str,
+        correlation_id: str | None,
+        job_id: str | None,
+        batch_id: str | None,
+        entities: int | None,
+        body_bytes: int,
+        body_sha256: str,
+        fault: str | None,
+    ) -> None:
+        """Put a request on the log, before its answer goes out."""
+        row = (
+            _micros(at),
+            method,
+            path,
+            query,
+            status,
+            request_id,
+            correlation_id,
+            job_id,
+            batch_id,
+            entities,
+            body_bytes,
+            body_sha256,
+            fault,
+        )
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO request (at, method, path, query, status, request_id, correlation_id, job_id, batch_id, "
+                "entities, body_bytes, body_sha256, fault) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+
+    def reset(self) -> None:
+        """Forget jobs, batches and requests. Numbers go on where they were, so that old ids stay unknown."""
+        with self._transaction() as connection:
+            for table in ("request", "batch", "job"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608
+
+
+def batch_from_row(row: Any) -> BatchRecord:
+    """Build a batch from the columns of BATCH_COLUMNS."""
+    number, job, at, action, entity_type, source, event, entities, rejected, correlation_id, sha256 = row
+    return BatchRecord(
+        batch_id=str(number),
+        job_id=str(job),
+        accepted_at=from_micros(at),
+        action=action,
+        entity_type=entity_type,
+        source=source,
+        event=event,
+        entities=entities,
+        rejected=rejected,
+        correlation_id=correlation_id,
+        body_sha256=sha256,
+    )
+
+
+def request_from_row(row: Any) -> RequestRecord:
+    """Build a request from the columns of REQUEST_COLUMNS."""
+    number, at, *rest = row
+    names = REQUEST_COLUMNS.split(", ")[2:]
+    return RequestRecord(number=number, at=from_micros(at), **dict(zip(names, rest, strict=True)))
+
+
+def faults_from_text(text: str) -> tuple[RecordFault, ...]:
+    """Read the refused records of a batch."""
+    return tuple(RecordFault(index=i, code=code, message=message) for i, code, message in json.loads(text))
+
+
+def from_micros(value: int) -> datetime:
+    """Return the instant of a stored time."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _number(text: str) -> int | None:
+    # Ids are numbers that fit SQLite; anything else names nothing.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
