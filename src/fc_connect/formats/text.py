@@ -1,0 +1,151 @@
+"""Turns a stream of bytes into lines of text, a block at a time, and says exactly where it can't."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from fc_connect.errors import ConfigurationError, ParseError
+
+__all__ = ["LineBlocks", "text_encoding"]
+
+BLOCK_BYTES: Final = 1 << 16
+"""Read at once. Measured: larger blocks aren't faster, they only fall out of the processor's cache."""
+
+# Text only by name: they decode to lone surrogates or take no stream, and no shop writes files in them.
+_NOT_FOR_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+
+# UTF-32's marks begin like UTF-16's, so they are asked first.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8", ""),
+    (codecs.BOM_UTF32_LE, "utf-32", "-le"),
+    (codecs.BOM_UTF32_BE, "utf-32", "-be"),
+    (codecs.BOM_UTF16_LE, "utf-16", "-le"),
+    (codecs.BOM_UTF16_BE, "utf-16", "-be"),
+)
+
+
+def text_encoding(name: str) -> str:
+    """Return Python's name of an encoding of text.
+
+    Raises:
+        ConfigurationError: there is no such encoding, or files of text aren't written in it.
+    """
+    try:
+        found = codecs.lookup(name).name
+        if found.replace("_", "-") in _NOT_FOR_FILES:
+            raise LookupError(name)
+        "a".encode(found)  # refuses codecs that aren't of text, such as hex
+        codecs.getincrementaldecoder(found)
+    except (LookupError, ValueError) as exc:
+        raise ConfigurationError(
+            f"There is no encoding {name!r} for files. Usual ones: utf-8, utf-16, cp1252, iso-8859-1, shift_jis."
+        ) from exc
+    return "utf-8" if found == "utf-8-sig" else found
+
+
+class LineBlocks:
+    """Iterates over lists of lines, each with its line end (LF, CRLF or CR), the last perhaps without.
+
+    A byte order mark is left out. The lines before a fault are yielded before it is raised, and blocks
+    are cut by count of bytes alone, so nothing depends on how much each read of the stream returns.
+    Whatever the stream itself raises passes through.
+
+    Raises while iterating:
+        ParseError: bytes that aren't in the encoding, a NUL, or a line of more than `max_line_chars` characters.
+    """
+
+    def __init__(self, stream: BinaryIO, *, encoding: str, path: str, max_line_chars: int) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._path = path
+        self._max_line_chars = max_line_chars
+        self._decoder = codecs.getincrementaldecoder(encoding)("strict")
+        self._offset = 0  # of the bytes decoded so far
+        self._line = 1  # of the first line not yielded yet
+        self.ended = False
+        """Whether the stream was read to its end."""
+
+    def __iter__(self) -> Iterator[list[str]]:
+        rest = ""
+        while not self.ended:
+            data = self._read_block()
+            self.ended = len(data) < BLOCK_BYTES
+            at_start = self._offset == 0
+            if at_start:
+                self._check_mark(data)
+            text, fault = self._decode(data)
+            if at_start:
+                text = text.removeprefix("\ufeff")
+            nul = text.find("\0")
+            if nul >= 0:
+                text, fault = text[:nul], "a NUL character"
+            lines = io.StringIO(rest + text, newline="").readlines()
+            # A last line may go on in the next block, and a CR may be half of a CRLF.
+            rest = (
+                lines.pop() if lines and not (self.ended and fault is None) and lines[-1][-1] != "\n" else ""
+            )
+            self._line += len(lines)
+            if lines:
+                yield lines
+            if fault is not None:
+                raise self._fault(fault, rest)
+            if len(rest) > self._max_line_chars:
+                raise ParseError(
+                    f"a line of more than {self._max_line_chars:,} characters. Is it a text file with line ends? "
+                    "If so, raise the format's max_field_bytes.",
+                    path=self._path,
+                    line=self._line,
+                )
+
+    def _read_block(self) -> bytes:
+        parts: list[bytes] = []
+        missing = BLOCK_BYTES
+        while missing and (data := self._stream.read(missing)):
+            parts.append(data)
+            missing -= len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _decode(self, data: bytes) -> tuple[str, str | None]:
+        """Return the text, up to the first byte that is wrong, and what is wrong there."""
+        state = self._decoder.getstate()
+        try:
+            text = self._decoder.decode(data, self.ended)
+        except UnicodeDecodeError as exc:
+            # The decoder held back bytes of the block before; exc counts from the first of those.
+            kept = len(exc.object) - len(data)
+            self._decoder.setstate(state)
+            text = self._decoder.decode(data[: max(0, exc.start - kept)])
+            wrong = exc.object[exc.start : max(exc.end, exc.start + 1)][:4]
+            where = self._offset + exc.start - kept
+            fault = f"byte 0x{wrong.hex()} at offset {where:,} isn't {self._encoding} ({exc.reason})"
+            return text, fault
+        self._offset += len(data)
+        return text, None
+
+    def _check_mark(self, data: bytes) -> None:
+        """Refuse a mark that contradicts the encoding: the values would be garbled without a word."""
+        for mark, marked, order in _MARKS:
+            if data.startswith(mark):
+                if self._encoding not in {marked, marked + order}:
+                    raise ParseError(
+                        f"begins with the byte order mark of {marked}, but is read as {self._encoding}. "
+                        f"Set the format's encoding to {marked}.",
+                        path=self._path,
+                        line=1,
+                        column=1,
+                    )
+                return
+
+    def _fault(self, fault: str, before: str) -> ParseError:
+        line, column = self._line, len(before) + 1
+        if before.endswith("\r"):
+            line, column = line + 1, 1
+        return ParseError(
+            f"{fault}. Set the format's encoding to the one that the file is written in, or have the file mended.",
+            path=self._path,
+            line=line,
+            column=column,
+        )
