@@ -14,7 +14,7 @@ __all__ = ["Document", "Location", "SyntaxFault", "read_document"]
 Location = tuple[str | int, ...]
 """Keys and list positions, from the outermost on."""
 
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 1024 * 1024
 """Of a file: what is larger wasn't written by hand."""
 
 

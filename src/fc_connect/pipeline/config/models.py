@@ -114,7 +114,7 @@ def _encoding(value: str) -> str:
     try:
         "".encode(value)
     except (LookupError, ValueError):
-        raise ValueError(f"{value!r} isn't an encoding that Python knows: utf-8, cp1252, utf-16 …") from None
+        raise ValueError("expected an encoding that Python knows, such as utf-8, cp1252 or utf-16") from None
     return value
 
 
@@ -279,7 +279,7 @@ class TargetConfig(Section):
 class RejectsConfig(Section):
     """What becomes of records that can't be read or mapped."""
 
-    max: Rejects = RejectLimit(count=0)
+    max: Rejects = Field(default=RejectLimit(count=0), json_schema_extra={"default": 0})
     """How many of a file's records may be rejected, as a count or a percentage; above it the file fails."""
     to: LocalPath = Field(default=Path("rejects/"), validate_default=True)
     """Folder for the rejected records with their reasons."""

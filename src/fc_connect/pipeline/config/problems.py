@@ -102,11 +102,7 @@ def _got(value: Any, at: Location, document: Document, from_environment: Set[Loc
     if at in from_environment:
         return ", got what the environment gave in its place"
     if at in document.texts:
-        kind = {bool: "true or false", int: "number", float: "number", type(None): "nothing"}[type(value)]
-        text = document.texts[at] or "nothing"
-        return (
-            f", got {text}" if text == kind else f", got {text} ({kind})" if kind != text else f", got {text}"
-        )
+        return f", got {document.texts[at] or 'nothing'}"
     if isinstance(value, dict):
         return ", got a mapping"
     if isinstance(value, list | tuple):
@@ -114,7 +110,7 @@ def _got(value: Any, at: Location, document: Document, from_environment: Set[Loc
     if value is None:
         return ", got nothing"
     if isinstance(value, str):
-        value = re.sub(r"//[^/@\s]*@", "//***@", value)
+        value = re.sub(r"[^/@\s]+@", "***@", value)
         return f", got {value[:_SHOWN] + '…' if len(value) > _SHOWN else value!r}"
     if isinstance(value, bool | int | float):
         return f", got {json.dumps(value)}"

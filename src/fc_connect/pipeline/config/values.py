@@ -42,6 +42,7 @@ _ISO = re.compile(r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(
 _ISO_SECONDS = (604_800, 86_400, 3600, 60, 1)
 _DIGITS = re.compile(r"-?[0-9]{1,18}")
 _FROM_ENVIRONMENT = {"type": "string", "pattern": r"^\$\{.+\}$"}
+_MAX_DAYS = 1_000_000
 _MAX_SECRET_BYTES = 64 * 1024
 
 
@@ -60,10 +61,9 @@ def _duration(value: Any) -> timedelta:
         )
     if seconds is None:
         raise ValueError('expected a duration such as "500ms", "30s", "15m", "2h", "1d" or "PT15M"')
-    try:
-        return timedelta(seconds=int(seconds), microseconds=int(seconds % 1 * 1_000_000))
-    except OverflowError:
-        raise ValueError("expected a duration of less than a million days") from None
+    if seconds >= 86_400 * _MAX_DAYS:
+        raise ValueError("expected a duration of less than a million days")
+    return timedelta(seconds=int(seconds), microseconds=int(seconds % 1 * 1_000_000))
 
 
 def at_least(least: timedelta) -> AfterValidator:

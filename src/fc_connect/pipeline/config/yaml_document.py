@@ -18,8 +18,6 @@ _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][+-]?[0-9]+)?")
 _MAX_DIGITS = 400
 _MAX_NODES = 200_000  # aliases let a few lines stand for any number of nodes
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 
 def parse_yaml(text: str) -> Document:
     """Return the one document in `text`.
@@ -28,7 +26,9 @@ def parse_yaml(text: str) -> Document:
         SyntaxFault: it isn't YAML.
     """
     try:
-        root = yaml.compose(text, Loader=_Loader)
+        root = yaml.compose(
+            text, Loader=yaml.SafeLoader
+        )  # not the C one: deep nesting is an error, not a crash
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         reason = ", ".join(part for part in (exc.context, exc.problem) if part)
