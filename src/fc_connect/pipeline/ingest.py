@@ -197,7 +197,12 @@ class _Work:
             plan = planner.plan(self._candidate.file, self._record.file_id, self._folder)
             self._take_over(plan.summary)
             self._in.emit(
-                FileMapped(path=self._path, records=plan.summary.records_read, rejected=plan.summary.rejected)
+                FileMapped(
+                    path=self._path,
+                    records=plan.summary.records_read,
+                    rejected=plan.summary.rejected,
+                    batches=plan.summary.batches,
+                )
             )
             twin = self._twin()
             if twin is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -11,19 +10,27 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
+    PlainValidator,
     PrivateAttr,
-    ValidationError,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from fc_connect.pipeline.config.checks import (
+    encoding,
+    folder_below,
+    mapping_or_path,
+    one_character,
+    resolvers_place,
+    revealed_state,
+    store_address,
+    web_address,
+    without_password,
+)
+from fc_connect.pipeline.config.section import Fault, Section
 from fc_connect.pipeline.config.values import (
     Count,
     Duration,
@@ -36,7 +43,6 @@ from fc_connect.pipeline.config.values import (
     at_least,
     base_dir_of,
     more_than_zero,
-    read_secret,
 )
 
 __all__ = [
@@ -49,142 +55,15 @@ __all__ = [
     "PipelineConfig",
     "RejectsConfig",
     "RetryConfig",
-    "Section",
     "SourceConfig",
     "TargetConfig",
 ]
-
-Fault = tuple[str, str]
-"""The key that is wrong, and what about it."""
-
-
-class Section(BaseModel):
-    """A part of the pipeline file: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        # What pydantic itself prints must not repeat a secret.
-        hide_input_in_errors=True,
-    )
-
-    @classmethod
-    def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
-        """Yield what is wrong between keys; `given` are the raw values, without defaults."""
-        yield from ()
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _with_faults(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        # A plain `after` validator runs only once every field is right; a person wants to hear all at once.
-        found = list(cls.faults(data)) if isinstance(data, Mapping) else []
-        details = [
-            InitErrorDetails(
-                type=PydanticCustomError("fault", "{text}", {"text": text}), loc=(key,), input=None
-            )
-            for key, text in found
-        ]
-        try:
-            section = handler(data)
-        except ValidationError as exc:
-            details = [*_details_of(exc), *details]
-        else:
-            if not details:
-                return section
-        raise ValidationError.from_exception_data(cls.__name__, details, hide_input=True)
-
-
-def _details_of(error: ValidationError) -> Iterator[InitErrorDetails]:
-    for each in error.errors(include_url=False):
-        context = each.get("ctx", {})
-        kind: Any = each["type"]
-        if kind == "fault":
-            kind = PydanticCustomError("fault", "{text}", context)
-        yield InitErrorDetails(type=kind, loc=each["loc"], input=each["input"], ctx=context)
-
-
-def _one_character(value: str) -> str:
-    if len(value) != 1 or value in "\r\n\0":
-        raise ValueError('expected one character, such as ",", ";" or "\\t"')
-    return value
-
-
-def _encoding(value: str) -> str:
-    try:
-        "".encode(value)
-    except (LookupError, ValueError):
-        raise ValueError("expected an encoding that Python knows, such as utf-8, cp1252 or utf-16") from None
-    return value
-
-
-def _without_password(value: str) -> str:
-    try:
-        has_password = urlsplit(value).password is not None
-    except ValueError as exc:
-        raise ValueError(f"isn't a URL: {exc}") from exc
-    if has_password:
-        raise ValueError("holds a password: give credentials by their own keys")
-    return value
-
-
-def _web_address(value: str) -> str:
-    _without_password(value)
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("expected an address that begins with https://")
-    return value
-
-
-def _folder_below(value: str) -> str:
-    parts = value.strip("/").split("/")
-    if "://" in value or value.startswith("/") or any(part in {"", ".", ".."} for part in parts):
-        raise ValueError("expected a folder below the source's root, such as archive/")
-    return value
-
-
-def _mapping(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, str | Path) or not str(value).strip():
-        raise ValueError("expected the path of a mapping file, or the mapping itself")
-    try:
-        path = base_dir_of(info) / Path(value).expanduser()
-        is_there = path.is_file()
-    except (RuntimeError, ValueError, OSError) as exc:
-        raise ValueError(f"expected the path of a mapping file: {exc}") from exc
-    if not is_there:
-        raise ValueError(f"there is no file {path}")
-    return path
-
-
-def _resolvers(value: str, info: ValidationInfo) -> str:
-    place = value.partition(":")[0]
-    if place.endswith(".py"):
-        if not (base_dir_of(info) / place).is_file():
-            raise ValueError(f"there is no file {base_dir_of(info) / place}")
-    elif not all(part.isidentifier() for part in place.split(".")):
-        raise ValueError('expected "module:attribute" or the path of a Python file')
-    return value
-
-
-def _state(value: Any, info: ValidationInfo) -> Any:
-    # Redis and PostgreSQL URLs hold a password, so this too may come from a mounted file.
-    return read_secret(value, base=base_dir_of(info)) if isinstance(value, str) else value
-
-
-def _store_address(value: str) -> str:
-    if not re.match(r"[a-z][a-z0-9+.-]*:", value, re.IGNORECASE):
-        raise ValueError("expected sqlite:///path, redis://…, postgresql://… or memory:")
-    if value.lower().startswith("sqlite:") and not value[7:].startswith("///"):
-        raise ValueError("names no file: write sqlite:///relative/path or sqlite:////absolute/path")
-    return value
 
 
 class SourceConfig(Section):
     """Where files come from."""
 
-    url: Annotated[Text, AfterValidator(_without_password)]
+    url: Annotated[Text, AfterValidator(without_password)]
     """A folder (relative to this file), `file:///path`, or `s3://bucket/prefix/`."""
     pattern: Text = "*"
     """Which files: `*` and `?` stay within a folder, `**/` spans folders, `{a,b}` are alternatives."""
@@ -196,7 +75,7 @@ class SourceConfig(Section):
     """What to do with a new version of a file that was begun or finished before."""
     same_content: Literal["process", "skip"] = "process"
     """What to do with a file that has the very content of one that was delivered."""
-    endpoint_url: Annotated[str, AfterValidator(_web_address)] | None = None
+    endpoint_url: Annotated[str, AfterValidator(web_address)] | None = None
     """Of an S3 server other than Amazon's."""
     region: Text | None = None
     """Of the bucket."""
@@ -228,11 +107,11 @@ class FormatConfig(Section):
 
     type: Literal["csv"] = "csv"
     """The kind of file."""
-    delimiter: Annotated[str, AfterValidator(_one_character)] = ","
+    delimiter: Annotated[str, AfterValidator(one_character)] = ","
     """Between two columns."""
-    quotechar: Annotated[str, AfterValidator(_one_character)] = '"'
+    quotechar: Annotated[str, AfterValidator(one_character)] = '"'
     """Around a value that holds delimiters or line ends."""
-    encoding: Annotated[Text, AfterValidator(_encoding)] = "utf-8"
+    encoding: Annotated[Text, AfterValidator(encoding)] = "utf-8"
     """Of the text, by Python's names."""
     columns: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
     """Names of the columns, for files without a header."""
@@ -288,9 +167,9 @@ class RejectsConfig(Section):
 class AfterConfig(Section):
     """Where finished files are moved, as folders below the source's root; without one they stay."""
 
-    success: Annotated[Text, AfterValidator(_folder_below)] | None = None
+    success: Annotated[Text, AfterValidator(folder_below)] | None = None
     """For files that were delivered."""
-    failure: Annotated[Text, AfterValidator(_folder_below)] | None = None
+    failure: Annotated[Text, AfterValidator(folder_below)] | None = None
     """For files that were given up."""
 
 
@@ -306,7 +185,7 @@ class FluentConfig(Section):
     """Folder of the profiles; without it FLUENT_PROFILE_DIR, then ~/.fluentcommerce."""
     retailer: Text | None = None
     """Ref of a retailer of the profile."""
-    base_url: Annotated[str, AfterValidator(_web_address)] | None = None
+    base_url: Annotated[str, AfterValidator(web_address)] | None = None
     """Such as https://account.sandbox.api.fluentretail.com."""
     client_id: Text | None = None
     """Of the account."""
@@ -396,7 +275,7 @@ class PipelineConfig(Section):
     """How the files are written."""
     mapping: Annotated[
         Path | dict[str, Any],
-        BeforeValidator(_mapping),
+        PlainValidator(mapping_or_path),
         WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "object"}]}),
     ]
     """How a record becomes an entity: a mapping file, or the mapping itself."""
@@ -404,6 +283,7 @@ class PipelineConfig(Section):
     """Where entities go."""
     job: Literal["daily", "per-file", "per-run"] = "daily"
     """Which Fluent job the batches belong to."""
+    # Validated, unlike other defaults: its folder starts from `base_dir`.
     rejects: RejectsConfig = Field(default_factory=dict, validate_default=True)
     """What becomes of records that can't be read or mapped."""
     after: AfterConfig = AfterConfig()
@@ -422,8 +302,8 @@ class PipelineConfig(Section):
     """`whole`: map all of a file before its first batch goes out. `streaming`: send as it is read."""
     state: Annotated[
         Text,
-        BeforeValidator(_state),
-        AfterValidator(_store_address),
+        BeforeValidator(revealed_state),
+        AfterValidator(store_address),
         WithJsonSchema({"type": "string", "minLength": 1}),
     ] = Field(default="sqlite:///fc-connect.db", repr=False)
     """Store of the state: `sqlite:///path`, `redis://…` or `postgresql://…`; `file:<path>` reads the URL there."""
@@ -433,7 +313,7 @@ class PipelineConfig(Section):
     """How often a failed file is tried."""
     confirm: ConfirmConfig = ConfirmConfig()
     """Whether a file waits until Fluent has processed it."""
-    resolvers: Annotated[Text, AfterValidator(_resolvers)] | None = None
+    resolvers: Annotated[Text, AfterValidator(resolvers_place)] | None = None
     """Own resolvers: `module`, `module:attribute`, or the path of a Python file."""
     lookback: Duration = timedelta(minutes=10)
     """How far behind the newest delivered file a late one is still expected."""
