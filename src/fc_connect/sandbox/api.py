@@ -18,7 +18,7 @@ from fc_connect.sandbox.auth import TokenIssuer
 from fc_connect.sandbox.exchange import Answer, RefusedError, Request, answer
 from fc_connect.sandbox.query import page
 from fc_connect.sandbox.records import BatchRecord, JobRecord
-from fc_connect.sandbox.store import SandboxStore, StoredBatch
+from fc_connect.sandbox.store import JobTally, SandboxStore, StoredBatch
 from fc_connect.sandbox.validation import MAX_ENTITIES, check_batch, parse_json
 
 __all__ = ["FluentAPI"]
@@ -103,9 +103,8 @@ class FluentAPI:
             "createdOn": _written(job.created_at),
         }
         if self._list_batches:
-            batches = self._store.batches(job.job_id)
             start, count = page(request.query, size=self._page_size, largest=MAX_ENTITIES)
-            shown = batches[start : start + count]
+            shown = self._store.batches(job.job_id, start=start, count=count)
             content |= {
                 "batches": [
                     {
@@ -118,7 +117,7 @@ class FluentAPI:
                 ],
                 "start": start,
                 "count": len(shown),
-                "total": len(batches),
+                "total": self._tally(job, request.at).total,
             }
         return answer(content, job_id=job.job_id)
 
@@ -175,32 +174,33 @@ class FluentAPI:
 
     def _job_results(self, request: Request, job_id: str) -> Answer:
         job = self._known_job(job_id)
-        batches = self._store.batches(job.job_id)
         start, count = page(request.query, size=self._page_size, largest=MAX_ENTITIES)
-        states = [self._batch_status(batch, request.at) for batch in batches]
-        done = [batch for batch, state in zip(batches, states, strict=True) if state == "COMPLETE"]
+        shown = self._store.batches(job.job_id, start=start, count=count)
+        tally = self._tally(job, request.at)
+        results = []
+        for batch in shown:
+            status = self._batch_status(batch, request.at)
+            is_complete = status == "COMPLETE"
+            results.append(
+                {
+                    "batchId": batch.batch_id,
+                    "status": status,
+                    "processedEntities": batch.entities if is_complete else 0,
+                    "totalEntities": batch.entities,
+                    "failedEntities": batch.rejected if is_complete else 0,
+                }
+            )
         content = {
             "id": job.job_id,
             "jobId": job.job_id,
             "status": self._job_status(job, request.at),
-            "totalBatches": len(batches),
-            "successfulBatches": sum(not batch.rejected for batch in done),
-            "failedBatches": sum(bool(batch.rejected) for batch in done),
+            "totalBatches": tally.total,
+            "successfulBatches": tally.complete - tally.faulty,
+            "failedBatches": tally.faulty,
+            "results": results,
             "start": start,
-            "count": len(batches[start : start + count]),
-            "total": len(batches),
-            "results": [
-                {
-                    "batchId": batch.batch_id,
-                    "status": state,
-                    "processedEntities": batch.entities if state == "COMPLETE" else 0,
-                    "totalEntities": batch.entities,
-                    "failedEntities": batch.rejected if state == "COMPLETE" else 0,
-                }
-                for batch, state in zip(
-                    batches[start : start + count], states[start : start + count], strict=True
-                )
-            ],
+            "count": len(shown),
+            "total": tally.total,
         }
         return answer(content, job_id=job.job_id)
 
@@ -222,10 +222,13 @@ class FluentAPI:
     def _job_status(self, job: JobRecord, at: datetime) -> str:
         if _is_closed(job, at):
             return "CLOSED"
-        last = self._store.last_accepted(job.job_id)
-        if last is None:
+        tally = self._tally(job, at)
+        if not tally.total:
             return "PENDING"
-        return "COMPLETE" if at - last >= self._processing_time else "RUNNING"
+        return "COMPLETE" if tally.complete == tally.total else "RUNNING"
+
+    def _tally(self, job: JobRecord, at: datetime) -> JobTally:
+        return self._store.tally(job.job_id, until=at - self._processing_time)
 
     def _batch_status(self, batch: BatchRecord, at: datetime) -> str:
         age = at - batch.accepted_at

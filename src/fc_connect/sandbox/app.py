@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
@@ -261,10 +262,12 @@ def serve(
     them to standard output.
     """
     say = announce or _write_line
-    asked_to_stop = threading.Event()
+    signals: SimpleQueue[int] = (
+        SimpleQueue()
+    )  # unlike an Event's, its lock may be met again in a signal handler
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
-        signal.signal(number, lambda *_: asked_to_stop.set())
+        signal.signal(number, lambda received, _: signals.put(received))
     try:
         with Sandbox(
             port=port,
@@ -281,8 +284,7 @@ def serve(
             say("Log in: " + ("any credentials" if not credentials else "the configured credentials only"))
             say(f"What it received: GET {sandbox.url}{CONTROL_PREFIX}/deliveries")
             say("Stop: Ctrl-C, or SIGTERM")
-            while not asked_to_stop.wait(3600):
-                continue
+            signals.get()
         say("Stopped.")
     finally:
         for number, handler in before.items():

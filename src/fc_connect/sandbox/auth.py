@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from fc_connect.errors import ConfigurationError
 from fc_connect.sandbox.exchange import Answer, RefusedError, Request, answer
 from fc_connect.sandbox.query import single_values
 
@@ -25,6 +26,12 @@ class Credentials:
     client_secret: str = field(repr=False)
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.client_id or not self.client_secret:
+            raise ConfigurationError("The sandbox's credentials need a client_id and a client_secret.")
+        if bool(self.username) != bool(self.password):
+            raise ConfigurationError("The sandbox's credentials need username and password, or neither.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import threading
@@ -112,7 +113,8 @@ class Fault:
         """Return the value of Retry-After, or None."""
         if isinstance(self.retry_after, datetime):
             return format_datetime(self.retry_after.astimezone(UTC), usegmt=True)
-        return None if self.retry_after is None else str(int(self.retry_after.total_seconds()))
+        # Whole seconds are all that the header knows; up, so that nobody is told to come too early.
+        return None if self.retry_after is None else str(math.ceil(self.retry_after.total_seconds()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +182,9 @@ def fault_from_json(payload: Mapping[str, Any]) -> Fault:
         raise ConfigurationError("This fault can't be injected.", problems=[f"unknown: {', '.join(unknown)}"])
     values = dict(payload)
     try:
-        values["kind"] = FaultKind(values.get("kind", ""))
+        if values.get("kind") not in list(FaultKind):
+            raise ValueError(f"kind must be one of {', '.join(FaultKind)}, not {values.get('kind')!r}")
+        values["kind"] = FaultKind(values["kind"])
         for name in ("delay", "retry_after"):
             value = values.get(name)
             if isinstance(value, str) and name == "retry_after":

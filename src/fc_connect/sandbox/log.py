@@ -7,6 +7,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,17 @@ from fc_connect.sandbox.store import (
 from fc_connect.sandbox.validation import entity_key
 
 __all__ = ["SandboxLog"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OpenedBatch:
+    batch: BatchRecord
+    retailer_id: str
+    refused: frozenset[int]
+    entities: list[Any]
+
+    def accepted(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        return ((index, entity) for index, entity in enumerate(self.entities) if index not in self.refused)
 
 
 class SandboxLog:
@@ -73,63 +86,79 @@ class SandboxLog:
 
     def entities(self) -> Iterator[Delivery]:
         """Yield every record accepted, in the order applied, one batch in memory at a time."""
-        for delivery, _, _ in self._entities():
-            yield delivery
+        for opened in self._bodies():
+            for index, entity in opened.accepted():
+                yield Delivery(
+                    key=entity_key(entity),
+                    qty=entity["qty"],
+                    ref=entity.get("ref"),
+                    batch_id=opened.batch.batch_id,
+                    job_id=opened.batch.job_id,
+                    index=index,
+                    source=opened.batch.source,
+                )
 
     def deliveries(self) -> Counter[EntityKey]:
-        """Count how often each record was delivered: (location, product or SKU, type or "") → times."""
-        return Counter(delivery.key for delivery in self.entities())
+        """Count how often each record was delivered: (location, product or SKU, type or "") → times.
+
+        Every key is held in memory: about 300 bytes each.
+        """
+        counts: Counter[EntityKey] = Counter()
+        for opened in self._bodies():
+            counts.update(entity_key(entity) for _, entity in opened.accepted())
+        return counts
 
     def summary(self) -> DeliverySummary:
         """Return the deliveries in figures."""
-        batches = self.batches()
-        counts = self.deliveries()
+        counts: Counter[EntityKey] = Counter()
         by_job: Counter[str] = Counter()
         by_source: Counter[str] = Counter()
-        for batch in batches:
+        batches = rejected = 0
+        for opened in self._bodies():
+            batch = opened.batch
+            counts.update(entity_key(entity) for _, entity in opened.accepted())
+            batches += 1
+            rejected += batch.rejected
             by_job[batch.job_id] += batch.entities - batch.rejected
             by_source[batch.source or ""] += batch.entities - batch.rejected
         repeated = ((key, times) for key, times in counts.items() if times > 1)
         return DeliverySummary(
-            batches=len(batches),
+            batches=batches,
             entities=counts.total(),
             distinct=len(counts),
             repeated=counts.total() - len(counts),
-            rejected=sum(batch.rejected for batch in batches),
+            rejected=rejected,
             by_job=dict(by_job),
             by_source=dict(by_source),
-            repeated_keys=tuple(pair for pair, _ in zip(repeated, range(100), strict=False)),
+            repeated_keys=tuple(islice(repeated, 100)),
         )
 
     def stock(self) -> dict[StockKey, StockLevel]:
         """Return the stock once every batch accepted so far is processed: the last write of a key wins."""
         levels: dict[StockKey, StockLevel] = {}
-        for delivery, retailer, status in self._entities():
-            levels[(retailer, *delivery.key)] = StockLevel(
-                qty=delivery.qty, status=status, ref=delivery.ref, batch_id=delivery.batch_id
-            )
+        for opened in self._bodies():
+            for _, entity in opened.accepted():
+                retailer = str(entity.get("retailerId") or opened.retailer_id)
+                levels[(retailer, *entity_key(entity))] = StockLevel(
+                    qty=entity["qty"],
+                    status=entity.get("status"),
+                    ref=entity.get("ref"),
+                    batch_id=opened.batch.batch_id,
+                )
         return levels
 
-    def _entities(self) -> Iterator[tuple[Delivery, str, str | None]]:
+    def _bodies(self) -> Iterator[_OpenedBatch]:
+        columns = ", ".join(f"batch.{name}" for name in BATCH_COLUMNS.split(", "))
         rows = self._rows(
-            "SELECT batch.id, job_id, source, retailer_id, faults, body FROM batch JOIN job ON job.id = job_id "
-            "ORDER BY batch.id"
+            f"SELECT {columns}, retailer_id, faults, body FROM batch JOIN job ON job.id = job_id ORDER BY batch.id"  # noqa: S608
         )
-        for number, job, source, retailer, faults, body in rows:
-            refused = {fault.index for fault in faults_from_text(faults)}
-            for index, entity in enumerate(json.loads(zlib.decompress(body))["entities"]):
-                if index in refused:
-                    continue
-                delivery = Delivery(
-                    key=entity_key(entity),
-                    qty=entity["qty"],
-                    ref=entity.get("ref"),
-                    batch_id=str(number),
-                    job_id=str(job),
-                    index=index,
-                    source=source,
-                )
-                yield delivery, str(entity.get("retailerId") or retailer), entity.get("status")
+        for *about, retailer, faults, body in rows:
+            yield _OpenedBatch(
+                batch=batch_from_row(about),
+                retailer_id=retailer,
+                refused=frozenset(fault.index for fault in faults_from_text(faults)),
+                entities=json.loads(zlib.decompress(body))["entities"],
+            )
 
     def _rows(self, statement: str, *values: str | None) -> Iterator[tuple[Any, ...]]:
         # A connection per call: readers in WAL mode see a snapshot and never hold up the sandbox.

@@ -6,10 +6,13 @@ import hashlib
 import logging
 import secrets
 import socket
+import socketserver
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -62,6 +65,11 @@ class SandboxServer(ThreadingHTTPServer):
         self._connections: dict[threading.Thread, socket.socket] = {}
         super().__init__(address, _Handler)
 
+    def server_bind(self) -> None:
+        """Bind without the parent's look-up of the host's name, which may take seconds where DNS is ill."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection on a thread of its own, and remember both."""
         thread = threading.Thread(
@@ -72,9 +80,8 @@ class SandboxServer(ThreadingHTTPServer):
         )
         with self._mutex:
             self._connections = {t: c for t, c in self._connections.items() if t.is_alive()}
-            self._connections[thread] = request
-            # Started under the lock: until then it isn't alive, and the next connection would forget it.
             thread.start()
+            self._connections[thread] = request
 
     def stop(self) -> None:
         """Stop accepting, break every connection, wait for the threads, close the sockets."""
@@ -136,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
                 query=single_values(query),
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=body,
-                at=at,
+                at=server.clock(),
             )
             if fault is None:
                 done = sent = server.control(request) if is_control else server.api(request)
@@ -162,13 +169,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(sent, request_id)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the parent calls these names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - the parent calls these names
 
     def _strike(self, fault: Fault, request: Request) -> tuple[Answer | None, Answer | None]:
         """Return what the API did, if it was asked, and what to send, if anything."""
         done = None
         if fault.kind is FaultKind.LATENCY and not fault.is_after_accepting:
             self._pause(fault.delay)
+            request = replace(request, at=self.server.clock())
         if fault.is_after_accepting or fault.kind is FaultKind.LATENCY:
             try:
                 done = self.server.api(request)
@@ -290,7 +298,7 @@ class _Handler(BaseHTTPRequestHandler):
             *([("Connection", "close")] if self.close_connection else []),
         ]
         lines = [
-            f"HTTP/1.1 {found.status} {HTTPStatus(found.status).phrase}",
+            f"HTTP/1.1 {found.status} {responses.get(found.status, 'Unnamed')}",
             *(f"{k}: {v}" for k, v in headers),
         ]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

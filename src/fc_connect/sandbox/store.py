@@ -21,7 +21,15 @@ from fc_connect.errors import ConfigurationError
 from fc_connect.sandbox.records import BatchRecord, JobRecord, RequestRecord
 from fc_connect.sandbox.validation import BatchPayload, RecordFault
 
-__all__ = ["SandboxStore", "StoredBatch", "batch_from_row", "connect", "from_micros", "request_from_row"]
+__all__ = [
+    "JobTally",
+    "SandboxStore",
+    "StoredBatch",
+    "batch_from_row",
+    "connect",
+    "from_micros",
+    "request_from_row",
+]
 
 APPLICATION_ID = 0x46435342  # "FCSB": tells our file from somebody's state
 SCHEMA_VERSION = 1
@@ -91,11 +99,24 @@ class StoredBatch:
         return found
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the sandbox's file, or refuse one that isn't."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTally:
+    """The batches of a job in figures."""
+
+    total: int
+    complete: int
+    faulty: int
+    """Complete ones that hold at least one refused record."""
+
+
+def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    """Open the sandbox's file, or refuse one that isn't. Only `create` makes a new one."""
+    address = f"{path.resolve().as_uri()}?mode={'rwc' if create else 'rw'}"
     try:
         # Transactions are ours to begin and end; calls come from many threads, one at a time.
-        connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            address, uri=True, timeout=30, isolation_level=None, check_same_thread=False
+        )
     except sqlite3.Error as exc:
         raise ConfigurationError(f"The sandbox can't open {path}: {exc}. Choose another file.") from exc
     try:
@@ -130,7 +151,7 @@ class SandboxStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mutex = threading.Lock()
-        self._connection = connect(path)
+        self._connection = connect(path, create=True)
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -163,10 +184,12 @@ class SandboxStore:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # After some errors (a full disk) SQLite has rolled back on its own.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def add_job(self, *, name: str, retailer_id: str, meta: Any, at: datetime) -> JobRecord:
         """Store a new job under the next number."""
@@ -240,22 +263,25 @@ class SandboxStore:
         *columns, faults, body = row
         return StoredBatch(batch=batch_from_row(columns), faults=faults_from_text(faults), body=body)
 
-    def batches(self, job_id: str) -> list[BatchRecord]:
-        """Return the batches of a job in the order of acceptance."""
+    def batches(self, job_id: str, *, start: int, count: int) -> list[BatchRecord]:
+        """Return a page of the batches of a job, in the order of acceptance."""
         with self._mutex:
             rows = self._connection.execute(
-                f"SELECT {BATCH_COLUMNS} FROM batch WHERE job_id = ? ORDER BY id",  # noqa: S608
-                (_number(job_id),),
+                f"SELECT {BATCH_COLUMNS} FROM batch WHERE job_id = ? ORDER BY id LIMIT ? OFFSET ?",  # noqa: S608
+                (_number(job_id), count, start),
             ).fetchall()
         return [batch_from_row(row) for row in rows]
 
-    def last_accepted(self, job_id: str) -> datetime | None:
-        """Say when the newest batch of a job was accepted; None before the first."""
+    def tally(self, job_id: str, *, until: datetime) -> JobTally:
+        """Count the batches of a job, and how those accepted up to `until` fared."""
         with self._mutex:
-            (at,) = self._connection.execute(
-                "SELECT max(accepted_at) FROM batch WHERE job_id = ?", (_number(job_id),)
+            row = self._connection.execute(
+                "SELECT count(*), coalesce(sum(accepted_at <= ?1), 0), "
+                "coalesce(sum(accepted_at <= ?1 AND rejected > 0), 0) FROM batch WHERE job_id = ?2",
+                (_micros(until), _number(job_id)),
             ).fetchone()
-        return None if at is None else from_micros(at)
+        total, complete, faulty = row
+        return JobTally(total=total, complete=complete, faulty=faulty)
 
     def add_request(
         self,

@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 MAX_ENTITIES = 5_000
-ENTITY_TYPES = frozenset({"INVENTORY"})
-ACTIONS = frozenset({"UPSERT"})
+ENTITY_TYPES = ("INVENTORY",)  # not sets: what is sent may not be hashable
+ACTIONS = ("UPSERT",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
