@@ -345,6 +345,16 @@ def test_streaming_needs_duplicates_to_be_kept() -> None:
         ({"after": {"success": "/x"}}, "after.success: expected a folder below the source's root"),
         ({"after": {"failure": "."}}, "after.failure: expected a folder below the source's root"),
         ({"mapping": "none.json"}, "mapping: there is no file /"),
+        ({"mapping": {1: 2}}, "mapping: expected text as keys"),
+        (
+            {"fluent": {**ACCOUNT, "base_url": "https://h:99999"}},
+            "fluent.base_url: names a port that isn't one",
+        ),
+        ({"source": None}, "source: expected a mapping of keys to values, got nothing"),
+        (
+            {"target": {"batch": {"conditions": {"a": float("nan")}}}},
+            "target.batch.conditions.a: expected a number",
+        ),
         ({"mapping": 5}, "mapping: expected the path of a mapping file"),
         ({"resolvers": "none.py"}, "resolvers: there is no file /"),
         ({"resolvers": "not a module"}, 'resolvers: expected "module:attribute"'),

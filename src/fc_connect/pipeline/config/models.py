@@ -20,13 +20,13 @@ from pydantic import (
 )
 
 from fc_connect.pipeline.config.checks import (
-    encoding,
     folder_below,
     mapping_or_path,
     one_character,
     resolvers_place,
     revealed_state,
     store_address,
+    text_encoding,
     web_address,
     without_password,
 )
@@ -111,7 +111,7 @@ class FormatConfig(Section):
     """Between two columns."""
     quotechar: Annotated[str, AfterValidator(one_character)] = '"'
     """Around a value that holds delimiters or line ends."""
-    encoding: Annotated[Text, AfterValidator(encoding)] = "utf-8"
+    encoding: Annotated[Text, AfterValidator(text_encoding)] = "utf-8"
     """Of the text, by Python's names."""
     columns: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
     """Names of the columns, for files without a header."""

@@ -1,0 +1,116 @@
+"""Checks of single values of a pipeline file; a ValueError says what was expected."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationInfo
+
+from fc_connect.pipeline.config.values import base_dir_of, read_secret
+
+__all__ = [
+    "folder_below",
+    "mapping_or_path",
+    "one_character",
+    "resolvers_place",
+    "revealed_state",
+    "store_address",
+    "text_encoding",
+    "web_address",
+    "without_password",
+]
+
+
+def one_character(value: str) -> str:
+    """Refuse what isn't one character."""
+    if len(value) != 1 or value in "\r\n\0":
+        raise ValueError('expected one character, such as ",", ";" or "\\t"')
+    return value
+
+
+def text_encoding(value: str) -> str:
+    """Refuse what isn't an encoding of text."""
+    try:
+        "".encode(value)
+    except (LookupError, ValueError):
+        raise ValueError("expected an encoding that Python knows, such as utf-8, cp1252 or utf-16") from None
+    return value
+
+
+def without_password(value: str) -> str:
+    """Refuse a URL with a password in it: URLs are shown and stored."""
+    try:
+        has_password = urlsplit(value).password is not None
+    except ValueError as exc:
+        raise ValueError(f"isn't a URL: {exc}") from exc
+    if has_password:
+        raise ValueError("holds a password: give credentials by their own keys")
+    return value
+
+
+def web_address(value: str) -> str:
+    """Refuse what isn't an HTTP address without credentials."""
+    without_password(value)
+    parts = urlsplit(value)
+    try:
+        _ = parts.port
+    except ValueError as exc:
+        raise ValueError("names a port that isn't one") from exc
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected an address that begins with https://")
+    return value
+
+
+def folder_below(value: str) -> str:
+    """Refuse what could leave the source's root."""
+    parts = value.strip("/").split("/")
+    if "://" in value or value.startswith("/") or any(part in {"", ".", ".."} for part in parts):
+        raise ValueError("expected a folder below the source's root, such as archive/")
+    return value
+
+
+def mapping_or_path(value: Any, info: ValidationInfo) -> Any:
+    """Return an inline mapping as it is, or the path of a mapping file that is there."""
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("expected text as keys")
+        return value
+    if not isinstance(value, str | Path) or not str(value).strip():
+        raise ValueError("expected the path of a mapping file, or the mapping itself")
+    try:
+        path = base_dir_of(info) / Path(value).expanduser()
+        is_there = path.is_file()
+    except (RuntimeError, ValueError, OSError) as exc:
+        raise ValueError(f"expected the path of a mapping file: {exc}") from exc
+    if not is_there:
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def resolvers_place(value: str, info: ValidationInfo) -> str:
+    """Refuse what can't be a module or a Python file that is there."""
+    place = value.partition(":")[0]
+    if place.endswith(".py"):
+        if not (base_dir_of(info) / place).is_file():
+            raise ValueError(f"there is no file {base_dir_of(info) / place}")
+    elif not all(part.isidentifier() for part in place.split(".")):
+        raise ValueError('expected "module:attribute" or the path of a Python file')
+    return value
+
+
+def revealed_state(value: Any, info: ValidationInfo) -> Any:
+    """Return the address of the state, from a mounted file if it names one."""
+    # Redis and PostgreSQL URLs hold a password, so this too may come from a mounted file.
+    return read_secret(value, base=base_dir_of(info)) if isinstance(value, str) else value
+
+
+def store_address(value: str) -> str:
+    """Refuse what isn't the address of a store."""
+    if not re.match(r"[a-z][a-z0-9+.-]*:", value, re.IGNORECASE):
+        raise ValueError("expected sqlite:///path, redis://…, postgresql://… or memory:")
+    if value.lower().startswith("sqlite:") and not value[7:].startswith("///"):
+        raise ValueError("names no file: write sqlite:///relative/path or sqlite:////absolute/path")
+    return value
