@@ -1,34 +1,45 @@
-"""CSV (RFC 4180 and its everyday relatives): rows out, at constant memory, values untouched.
+"""CSV: one header line, then one record per line, read a block at a time.
 
-What the file says is what comes out: no trimming, no guessing of types. A row of the wrong length, or a quote that
-is never closed, is told, never mended.
+The grammar is that of RFC 4180 (https://www.rfc-editor.org/rfc/rfc4180) as Python's `csv` reads it in strict
+mode: a quote inside a quoted value is doubled; quotes within a value that doesn't begin with one are text
+(`5" pipe`). Values are never changed: no trimming, no numbers, no nulls. Only the header's names are trimmed.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from itertools import chain
+from typing import Any, BinaryIO, Final
 
 from fc_connect.errors import ConfigurationError, ParseError
-from fc_connect.formats.base import BadRecord, Records
+from fc_connect.formats.base import BadRecord
+from fc_connect.formats.text import LineBlocks, text_encoding
 
-__all__ = ["CSVFormat"]
+__all__ = ["CSVFormat", "CSVRecords"]
 
-_RAW = 1000  # characters of a bad row that are kept
+DEFAULT_MAX_FIELD_BYTES: Final = 131_072
+"""As Python's `csv`. Enough for any value; an unclosed quote is noticed before it swallows the file."""
+
+_RAW_CHARACTERS = 1000
 
 
 class CSVFormat:
-    """Reads CSV files.
+    """Reads CSV files with these options; holds no file, may be shared and used again.
 
-    The first line names the columns, unless `columns` does. Blank lines are left out. Names are trimmed, values are
-    not. A field may hold `max_field_bytes` characters: what is longer is nearly always a quote that was never closed.
+    Args:
+        delimiter: one character between two values.
+        quotechar: one character around values that hold delimiters, quotes or line ends.
+        encoding: by Python's name. A byte order mark is left out, and one that contradicts it is an error.
+        columns: names, for files whose first line is a record already.
+        skip_blank_lines: leave out empty lines, and lines of white space alone where there are several
+            columns; otherwise each is a bad record.
+        max_field_bytes: a longer value (counted in characters, as Python's `csv` does) is an error.
 
     Raises:
-        ConfigurationError: an option can't be used; all of them are named.
+        ConfigurationError: names every option whose value can't be used.
     """
 
     def __init__(
@@ -38,118 +49,200 @@ class CSVFormat:
         quotechar: str = '"',
         encoding: str = "utf-8",
         columns: Sequence[str] | None = None,
-        max_field_bytes: int = 1024 * 1024,
+        skip_blank_lines: bool = True,
+        max_field_bytes: int = DEFAULT_MAX_FIELD_BYTES,
     ) -> None:
-        problems = []
-        for name, value in (("delimiter", delimiter), ("quotechar", quotechar)):
-            if len(value) != 1 or value in "\r\n\0":
-                problems.append(f"{name} must be one character, not {value!r}")
+        problems = [
+            f"{name} must be one character other than a line end or NUL, not {value!r}"
+            for name, value in (("delimiter", delimiter), ("quotechar", quotechar))
+            if len(value) != 1 or value in "\r\n\0"
+        ]
         if delimiter == quotechar:
-            problems.append("delimiter and quotechar must differ")
-        try:
-            codec = codecs.lookup(encoding).name
-        except LookupError:
-            problems.append(f"there is no encoding {encoding!r}; usual ones: utf-8, latin-1, cp1252, utf-16")
-            codec = "utf-8"
+            problems.append(f"delimiter and quotechar are both {delimiter!r}")
         if columns is not None:
-            problems += _problems_of(columns)
+            problems += [f"columns: {problem}" for problem in _problems_of_names(columns)]
+        if max_field_bytes < 1:
+            problems.append(f"max_field_bytes must be at least 1, not {max_field_bytes}")
+        try:
+            self.encoding = text_encoding(encoding)
+        except ConfigurationError as exc:
+            problems.append(f"encoding: {exc}")
         if problems:
             raise ConfigurationError("The CSV format can't be used:", problems=problems)
-        self._delimiter = delimiter
-        self._quotechar = quotechar
-        # With a mark at the start of the file, "utf-8-sig" leaves it out; without one it is plain UTF-8.
-        self._encoding = "utf-8-sig" if codec == "utf-8" else codec
-        self._columns = None if columns is None else tuple(columns)
-        self._limit = max_field_bytes
+        self.delimiter = delimiter
+        self.quotechar = quotechar
+        self.columns = None if columns is None else tuple(columns)
+        self.skip_blank_lines = skip_blank_lines
+        self.max_field_bytes = max_field_bytes
 
-    def read(self, stream: BinaryIO, *, path: str) -> Records:
-        return _CSVRecords(self, stream, path)
+    def read(self, stream: BinaryIO, *, path: str) -> CSVRecords:
+        """Read the header and return the records, which go on to read `stream`; the caller closes it.
+
+        Raises:
+            ParseError: no header line, a column without a name or named twice, a wrong encoding.
+        """
+        return CSVRecords(self, stream, path=path)
 
 
-class _CSVRecords:
-    """One open file. `line` is where the row that was yielded last begins."""
+class CSVRecords:
+    """The records of one open file, as lists of text; may be iterated over once.
 
-    def __init__(self, form: CSVFormat, stream: BinaryIO, path: str) -> None:
+    A record with too few or too many values, or with broken quotes on its one line, is a `BadRecord`.
+    Where broken quotes leave it open where the next record begins, the file is refused, not guessed at.
+    """
+
+    def __init__(self, options: CSVFormat, stream: BinaryIO, *, path: str) -> None:
+        self._options = options
         self._path = path
-        self._form = form
-        self._encoding = form._encoding
-        # newline="": the csv module sees line ends as they are, inside quotes too.
-        self._text = io.TextIOWrapper(stream, encoding=form._encoding, errors="strict", newline="")
-        csv.field_size_limit(max(csv.field_size_limit(), form._limit))
-        self._reader = csv.reader(
-            self._text, delimiter=form._delimiter, quotechar=form._quotechar, strict=True
+        limit = options.max_field_bytes
+        if csv.field_size_limit() < limit:
+            csv.field_size_limit(limit)  # of the whole process, so it is only ever raised
+        self._checks_size = csv.field_size_limit() > limit
+        self._max_record = max(limit, DEFAULT_MAX_FIELD_BYTES) * 8
+        self._source = LineBlocks(
+            stream, encoding=options.encoding, path=path, max_line_chars=self._max_record
         )
-        self._before = 0
-        header = form._columns
-        if header is None:
-            first = next((row for row in self._rows() if row), None)
-            if first is None:
-                raise ParseError("is empty: a line with the names of the columns was expected", path=path)
-            header = tuple(name.strip() for name in first)
-            problems = _problems_of(header)
-            if problems:
-                raise ParseError(
-                    f"the header can't be used: {'; '.join(problems)}", path=path, line=self.line
-                )
-        self.columns: tuple[str, ...] | None = header
+        self._lines: list[str] = []  # given to csv.reader, from the first of the record in progress on
+        self._lines_start = 1  # line number of the first of them
+        self._ended = False
+        self._begin = 1  # line where the record in progress begins
+        self._line = 0
+        self._broken_at: int | None = None
+        self._reader = csv.reader(
+            chain.from_iterable(self._blocks()),
+            delimiter=options.delimiter,
+            quotechar=options.quotechar,
+            strict=True,
+        )
+        self.columns: tuple[str, ...] | None = options.columns or self._read_header()
+        self._width = len(self.columns)
 
     @property
     def line(self) -> int:
-        return self._before + 1
+        """Where the record that was yielded last begins, 1-based; 0 before the first."""
+        return self._line
 
     def __iter__(self) -> Iterator[Any]:
-        columns = self.columns or ()
-        width = len(columns)
-        for row in self._rows():
-            if len(row) == width:
-                yield row
-            elif row:
-                yield BadRecord(
-                    line=self.line,
-                    reason=f"has {len(row)} fields; the header has {width} columns",
-                    raw=self._form._delimiter.join(row)[:_RAW],
+        reader, width = self._reader, self._width
+        rows: Iterator[list[str]] = self._careful_rows() if self._checks_size else reader
+        while True:
+            try:
+                # Nearly all of the time to read a file goes by in this loop: it looks at place and width alone.
+                for row in rows:
+                    self._line = self._begin
+                    self._begin = reader.line_num + 1
+                    if len(row) == width:
+                        yield row
+                    elif (judged := self._judged(row)) is not None:
+                        yield judged
+                return
+            except csv.Error as exc:
+                bad = self._broken(exc)
+            yield bad
+            rows = self._careful_rows()
+
+    def _blocks(self) -> Iterator[list[str]]:
+        for lines in self._source:
+            # The record in progress may go on in this block; its text is wanted if it turns out bad.
+            kept = self._lines[self._begin - self._lines_start :]
+            self._lines_start = self._begin
+            if sum(map(len, kept)) > self._max_record:
+                raise self._too_long()
+            self._lines = kept + lines if kept else lines
+            yield lines
+        self._ended = True
+
+    def _careful_rows(self) -> Iterator[list[str]]:
+        """Check what the quick loop doesn't: the size of values, and stray quotes once some were broken."""
+        limit, quote = self._options.max_field_bytes, self._options.quotechar
+        proper = _proper_record(self._options.delimiter, quote)
+        for row in self._reader:
+            if self._checks_size and row and max(map(len, row)) > limit:
+                raise self._too_long()
+            raw = self._raw(self._begin) if self._broken_at is not None else ""
+            if quote in raw and proper.fullmatch(raw) is None:
+                # It may be the tail of the broken value rather than a record: `end",5` after `"a "b`.
+                raise self._error(
+                    f"stray quotes after the broken ones of line {self._broken_at} leave it open where a "
+                    "record begins. Have the quotes inside quoted values doubled."
                 )
+            yield row
 
-    def _rows(self) -> Iterator[list[str]]:
-        reader = self._reader
-        begins = reader.line_num
+    def _judged(self, row: list[str]) -> list[str] | BadRecord | None:
+        """Say what a row of the wrong width is; None: a blank line to leave out."""
+        if not row or (len(row) == 1 and row[0].isspace()):
+            if self._options.skip_blank_lines:
+                return None
+            if not row and self._width == 1:
+                return [""]
+        reason = f"has {len(row)} {'value' if len(row) == 1 else 'values'} where {self._width} are expected"
+        return BadRecord(line=self._line, reason=reason, raw=self._cut_raw(self._line))
+
+    def _broken(self, exc: csv.Error) -> BadRecord:
+        """Turn what stopped csv.reader into a reject if the next line begins a record for certain."""
+        if self._ended:
+            raise self._error("a quoted value that begins here is never closed.") from exc
+        if len(self._raw(self._begin)) > csv.field_size_limit():
+            raise self._too_long() from exc
+        if self._reader.line_num > self._begin:
+            raise self._error(
+                "a quoted value that begins here isn't closed before "
+                f"line {self._reader.line_num}, or holds quotes that aren't doubled ({exc})."
+            ) from exc
+        self._line = self._broken_at = self._begin
+        self._begin = self._reader.line_num + 1
+        reason = f"has broken quotes: quotes inside a quoted value must be doubled ({exc})"
+        return BadRecord(line=self._line, reason=reason, raw=self._cut_raw(self._line))
+
+    def _read_header(self) -> tuple[str, ...]:
         try:
-            for row in reader:
-                self._before = begins
-                yield row
-                begins = reader.line_num
-        except UnicodeDecodeError as exc:
-            raise ParseError(
-                f"isn't {self._encoding.removesuffix('-sig')}: byte 0x{exc.object[exc.start]:02x} "
-                f"({exc.reason}), in this line or soon after. Set `format: {{encoding: …}}` to the file's encoding "
-                "(often cp1252 or latin-1).",
-                path=self._path,
-                line=begins + 1,
-            ) from exc
-        except UnicodeError as exc:
-            raise ParseError(
-                f"isn't {self._encoding}: {exc}. Set `format: {{encoding: …}}` to the file's encoding.",
-                path=self._path,
-                line=begins + 1,
-            ) from exc
+            for row in self._reader:
+                line, self._begin = self._begin, self._reader.line_num + 1
+                if not any(map(str.strip, row)) and len(row) <= 1 and self._options.skip_blank_lines:
+                    continue
+                names = tuple(map(str.strip, row))
+                if problems := _problems_of_names(names):
+                    raise ParseError(f"header: {'; '.join(problems)}.", path=self._path, line=line)
+                return names
         except csv.Error as exc:
-            raise ParseError(f"{_explained(str(exc))}", path=self._path, line=begins + 1) from exc
+            raise self._error(f"the header line has broken quotes ({exc}).") from exc
+        raise ParseError("is empty: expected a header line.", path=self._path, line=1)
+
+    def _raw(self, begin: int) -> str:
+        """Return the text from line `begin` to what csv.reader took last."""
+        start = self._lines_start
+        return "".join(self._lines[begin - start : self._reader.line_num + 1 - start])
+
+    def _cut_raw(self, begin: int) -> str:
+        return self._raw(begin).rstrip("\r\n")[:_RAW_CHARACTERS]
+
+    def _too_long(self) -> ParseError:
+        limit = self._options.max_field_bytes
+        return self._error(
+            f"a value of more than {limit:,} characters. Is a quote not closed? If not, raise max_field_bytes."
+        )
+
+    def _error(self, message: str) -> ParseError:
+        return ParseError(message, path=self._path, line=self._begin)
 
 
-def _explained(message: str) -> str:
-    if "unexpected end of data" in message or "field larger than" in message:
-        return "a quote opens a field that is never closed; the row begins at this line"
-    if "NUL" in message:
-        return "holds a NUL byte: it isn't text, or is in another encoding (UTF-16?)"
-    return f"isn't valid CSV: {message}"
-
-
-def _problems_of(names: Sequence[str]) -> list[str]:
+def _problems_of_names(names: Sequence[str]) -> list[str]:
     problems = []
-    repeated = [name for name, count in Counter(names).items() if count > 1 and name]
+    if not names:
+        problems.append("it names no column")
+    unnamed = [str(place) for place, name in enumerate(names, 1) if not name.strip()]
+    if unnamed:
+        problems.append(
+            f"column {', '.join(unnamed)} of {len(names)} has no name: name it, or take the delimiter away"
+        )
+    repeated = [name for name, count in Counter(filter(None, names)).items() if count > 1]
     if repeated:
-        problems.append(f"columns appear more than once: {', '.join(map(repr, repeated))}")
-    empty = [str(number) for number, name in enumerate(names, 1) if not name]
-    if empty:
-        problems.append(f"column {', '.join(empty)} has no name")
+        problems.append(f"the same name for several columns: {', '.join(map(repr, repeated))}")
     return problems
+
+
+def _proper_record(delimiter: str, quote: str) -> re.Pattern[str]:
+    """Match a record in which every quote is around a value or doubled inside one."""
+    d, q = re.escape(delimiter), re.escape(quote)
+    value = f"(?:{q}(?:[^{q}]|{q}{q})*+{q}|[^{d}{q}\r\n]*+)"
+    return re.compile(f"{value}(?:{d}{value})*+[\r\n]*+")

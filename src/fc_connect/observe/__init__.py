@@ -1,7 +1,7 @@
 """What a run tells about itself: logs, correlation ids, progress events. Events go out; nothing comes in."""
 
 from fc_connect.observe.correlation import correlate, current_correlation_id
-from fc_connect.observe.logs import configure_logging
+from fc_connect.observe.logs import configure_logging, mask_secrets
 from fc_connect.observe.progress import (
     BatchConfirmed,
     BatchSent,
@@ -31,4 +31,5 @@ __all__ = [
     "configure_logging",
     "correlate",
     "current_correlation_id",
+    "mask_secrets",
 ]
