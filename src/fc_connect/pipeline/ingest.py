@@ -201,7 +201,6 @@ class _Work:
                     path=self._path,
                     records=plan.summary.records_read,
                     rejected=plan.summary.rejected,
-                    batches=plan.summary.batches,
                 )
             )
             twin = self._twin()
