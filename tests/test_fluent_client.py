@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -397,3 +398,59 @@ def test_what_needs_no_network_loads_no_http_library() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert not {"httpx", "httpcore"} & set(loaded.stdout.split())
+
+
+def test_a_server_without_tls_gets_no_credentials_and_nothing_was_done(server: FluentServer) -> None:
+    url = server.url.replace("http://", "https://")
+
+    with (
+        FluentClient(base_url=url, auth=CREDENTIALS, retailer_id="1", clock=ManualClock()) as client,
+        pytest.raises(FluentUnavailableError, match="nothing was done"),
+    ):
+        client.create_job("x")
+
+    assert server.seen == []
+
+
+def test_the_proxy_of_the_environment_is_used(server: FluentServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url.replace("//", "//user:proxypass@"))
+    server.replies.append(Reply(status=502, body=b"proxypass"))
+
+    with (
+        FluentClient(base_url="http://fluent.internal/base", auth=CREDENTIALS, retailer_id="1") as client,
+        pytest.raises(FluentOutcomeUnknownError) as caught,
+    ):
+        client.create_job("x")
+
+    assert [s.path for s in server.seen] == [
+        "http://fluent.internal/base/oauth/token",
+        "http://fluent.internal/base/api/v4.1/job",
+    ]
+    assert "proxypass" not in f"{caught.value} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://user:hidden@proxy:port"])
+def test_a_proxy_that_cannot_be_used_is_told_at_once(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+
+    with pytest.raises(ConfigurationError) as caught:
+        FluentClient(base_url="https://fluent.example", auth=CREDENTIALS)
+
+    assert "hidden" not in str(caught.value)
+
+
+def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "text.pem").write_text("not a certificate")
+
+    for name in ("absent.pem", "text.pem"):
+        with pytest.raises(ConfigurationError, match=name):
+            FluentClient(base_url="https://fluent.example", auth=CREDENTIALS, verify=tmp_path / name)
+
+
+def test_a_closed_client_sends_nothing(server: FluentServer) -> None:
+    with client_of(server) as client:
+        client.close()
+        with pytest.raises(FluentUnavailableError, match="closed; nothing was sent"):
+            client.create_job("x")
+
+    assert server.seen == []

@@ -67,6 +67,7 @@ def test_backoff_stays_between_half_the_step_and_the_cap(attempt: int, seed: int
         ("Thu, 15 Jan 2026 12:01:00 -0000", 60),
         ("Thu, 15 Jan 2026 13:01:00 +0100", 60),
         ("Thu, 15 Jan 2026 11:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 366 * 86400),
     ],
 )
 def test_retry_after_is_read_in_both_forms(value: str, seconds: float) -> None:

@@ -11,6 +11,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from fc_connect.errors import ConfigurationError
+
 __all__ = ["check_base_url", "is_private", "path_id_problem", "proxy_for", "tls_context"]
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,11 @@ def path_id_problem(name: str, value: str) -> str | None:
 
 
 def proxy_for(base_url: str) -> httpx.Proxy | None:
-    """Return the proxy that the environment names for `base_url` (HTTPS_PROXY, NO_PROXY and so on)."""
+    """Return the proxy that the environment names for `base_url` (HTTPS_PROXY, NO_PROXY and so on).
+
+    Raises:
+        ConfigurationError: it names one that can't be used.
+    """
     url = httpx.URL(base_url)
     if _is_loopback(url.host) or proxy_bypass(url.host):
         return None
@@ -64,7 +70,16 @@ def proxy_for(base_url: str) -> httpx.Proxy | None:
     address = proxies.get(url.scheme) or proxies.get("all")
     if not address:
         return None
-    return httpx.Proxy(address if "://" in address else f"http://{address}")
+    try:
+        proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+    except (httpx.InvalidURL, ValueError):
+        # Without the cause: its text holds the address, which may hold a password.
+        raise ConfigurationError(
+            f"The proxy that the environment names for {url.scheme} isn't a URL."
+        ) from None
+    if proxy.url.scheme not in {"http", "https"}:
+        raise ConfigurationError(f"Proxies of kind {proxy.url.scheme!r} can't be used: name an HTTP proxy.")
+    return proxy
 
 
 def _is_loopback(host: str) -> bool:
@@ -79,7 +94,12 @@ def tls_context(verify: ssl.SSLContext | Path | bool) -> ssl.SSLContext:
     if isinstance(verify, ssl.SSLContext):
         return verify
     if isinstance(verify, Path):
-        return ssl.create_default_context(cafile=str(verify))
+        try:
+            return ssl.create_default_context(cafile=str(verify))
+        except OSError as exc:  # also ssl.SSLError: a file that isn't PEM
+            raise ConfigurationError(
+                f"{verify}: isn't a PEM file of authorities that can be read: {exc}."
+            ) from exc
     if not verify:
         logger.warning("TLS certificates are not verified: whoever is in between can read the credentials")
     return httpx.create_ssl_context(verify=verify)

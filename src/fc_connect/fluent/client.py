@@ -36,12 +36,14 @@ from fc_connect.fluent.answers import (
 )
 from fc_connect.fluent.auth import Credentials
 from fc_connect.fluent.deadline import DeadlineTransport
+from fc_connect.fluent.exchange import Call
 from fc_connect.fluent.graphql import is_query
-from fc_connect.fluent.http import Call, Channel, Retries, graphql_errors
+from fc_connect.fluent.http import Channel, Retries
 from fc_connect.fluent.limits import check_batch_count
 from fc_connect.fluent.masking import Mask
 from fc_connect.fluent.paging import gather
 from fc_connect.fluent.profiles import load_profile
+from fc_connect.fluent.wording import graphql_errors
 
 __all__ = ["FluentClient"]
 
@@ -126,15 +128,8 @@ class FluentClient:
         url = httpx.URL(self._base_url)
         if url.scheme == "http" and not is_private(url.host):
             logger.warning("%s is plain HTTP: credentials and records can be read on the way", self._base_url)
-        try:
-            proxy = proxy_for(self._base_url)
-            if proxy is not None and proxy.url.scheme not in {"http", "https"}:
-                raise ConfigurationError(
-                    f"Proxies of kind {proxy.url.scheme!r} can't be used: name an HTTP proxy."
-                )
-            context = tls_context(verify)
-        except (ValueError, httpx.InvalidURL, OSError) as exc:
-            raise ConfigurationError(f"The proxy or the file of authorities can't be used: {exc}.") from exc
+        proxy = proxy_for(self._base_url)
+        context = tls_context(verify)
         headers = {"User-Agent": f"fc-connect/{_version()}"}
         if account is not None:
             headers["fluent.account"] = account
@@ -331,21 +326,21 @@ class FluentClient:
         content = answer.json()
         if isinstance(content, dict):
             if errors := graphql_errors(content):
-                raise self._channel.graphql_error(call, answer, errors)
+                raise self._channel.wording.graphql_error(call, answer, errors)
             if isinstance(content.get("data"), dict):
                 data: dict[str, Any] = content["data"]
                 return data
-        raise self._channel.unusable(call, answer, "it holds neither data nor errors")
+        raise self._channel.wording.unusable(call, answer, "it holds neither data nor errors")
 
     def _with_id(self, call: Call, *names: str) -> tuple[dict[str, Any], str]:
         """Send `call` and return the answer's object with the first id among `names`."""
         answer = self._channel.send(call)
         content = answer.json()
         if not isinstance(content, dict):
-            raise self._channel.unusable(call, answer, "it isn't a JSON object")
+            raise self._channel.wording.unusable(call, answer, "it isn't a JSON object")
         found = id_of(content, *names)
         if found is None:
-            raise self._channel.unusable(call, answer, "it holds no id")
+            raise self._channel.wording.unusable(call, answer, "it holds no id")
         return content, found
 
     def _pages(self, call: Call) -> Callable[[int, int], Mapping[str, Any] | None]:

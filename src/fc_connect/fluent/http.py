@@ -12,70 +12,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
 
 import httpx
-import msgspec
 
 from fc_connect.clock import Clock
-from fc_connect.errors import (
-    AuthenticationError,
-    FluentAPIError,
-    FluentOutcomeUnknownError,
-    FluentUnavailableError,
-    GraphQLError,
-)
+from fc_connect.errors import AuthenticationError, FluentAPIError, FluentUnavailableError
 from fc_connect.fluent.auth import Credentials, Grant, TokenSource, read_grant
 from fc_connect.fluent.deadline import DeadlineTransport
+from fc_connect.fluent.exchange import Answer, Call
 from fc_connect.fluent.masking import Mask
 from fc_connect.fluent.retry import Verdict, backoff, judge_failure, judge_status, parse_retry_after
+from fc_connect.fluent.wording import Wording, in_words
 from fc_connect.observe import current_correlation_id
 
-__all__ = ["Answer", "Call", "Channel", "Retries", "graphql_errors"]
+__all__ = ["Channel", "Retries"]
 
 logger = logging.getLogger(__name__)
 
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes, unpacked: an answer that never ends must not fill the memory
-_BODY_START = 1000  # characters of an answer that an error keeps
 _RENEWALS = 2
 _REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "x-amz-cf-id")
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]{1,128}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One request, as often as it is sent."""
-
-    method: str
-    path: str
-    writes: bool
-    """Whether doing it twice would differ from doing it once."""
-    headers: Mapping[str, str]
-    body: bytes | None = None
-    query: Mapping[str, int] | None = None
-    authorised: bool = True
-    is_graphql: bool = False
-    """Whether a refusal may carry GraphQL errors."""
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back, as a whole."""
-
-    status: int
-    headers: httpx.Headers
-    content: bytes
-    request_id: str
-
-    def json(self) -> Any:
-        """Return the body decoded; None where it isn't JSON."""
-        try:
-            return msgspec.json.decode(self.content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +71,7 @@ class Channel:
         self._rng = rng
         self._stop = stop
         self._mask = mask
+        self.wording = Wording(mask=mask, timeout=timeout, clock=clock)
         self._slots = threading.BoundedSemaphore(max_connections)
         seconds = timeout.total_seconds()
         self._http = httpx.Client(
@@ -140,6 +98,8 @@ class Channel:
             AuthenticationError: the credentials or the token were refused.
             FluentAPIError: the request was refused for good.
         """
+        if self._http.is_closed:
+            raise FluentUnavailableError(f"{call}: the client is closed; nothing was sent. Make another.")
         attempt = 1
         renewals = 0
         while True:
@@ -165,82 +125,25 @@ class Channel:
                 self.tokens.reject(token, login_again=renewals > 1)
                 continue
             if verdict is not Verdict.AGAIN:
-                raise self._final(call, verdict, answer, failure, request_id) from failure
+                raise self.wording.final(call, verdict, answer, failure, request_id) from failure
             wait = self._wait_before_next(call, attempt, answer, failure, request_id)
             logger.warning(
                 "%s: attempt %d of %d failed (%s), next in %.1f s",
                 call,
                 attempt,
                 self._retries.max_attempts,
-                self._reason(answer, failure),
+                self.wording.reason(answer, failure),
                 wait.total_seconds(),
             )
             self._pause(call, wait)
             attempt += 1
-
-    def unusable(self, call: Call, answer: Answer, why: str) -> FluentAPIError:
-        """Return the error for a 2xx answer that doesn't say what it must; a write is then in doubt."""
-        details = self.details(answer)
-        if call.writes:
-            return FluentOutcomeUnknownError(
-                f"{call}: Fluent answered {answer.status}, but {why}. It may have been done: "
-                f"look before sending again (request id {answer.request_id}).",
-                **details,
-            )
-        return FluentAPIError(
-            f"{call}: Fluent answered {answer.status}, but {why}. Check that base_url is Fluent's API and "
-            f"that no proxy or login page answers in its place (request id {answer.request_id}).",
-            **details,
-        )
-
-    def refused(self, call: Call, answer: Answer) -> FluentAPIError:
-        """Return the error for an answer that says no."""
-        details = self.details(answer)
-        said = self._said(answer)
-        where = f"(request id {answer.request_id})"
-        if answer.status in {401, 403}:
-            return AuthenticationError(
-                f"{call}: Fluent answered {answer.status}{said}. Check the credentials, and that the user may "
-                f"do this for this retailer {where}.",
-                **details,
-            )
-        if 300 <= answer.status < 400:
-            return FluentAPIError(
-                f"{call}: redirected ({answer.status}). Give base_url as the address that it redirects to {where}.",
-                **details,
-            )
-        content = answer.json() if call.is_graphql else None
-        if isinstance(content, dict) and (errors := graphql_errors(content)):
-            return self.graphql_error(call, answer, errors)
-        return FluentAPIError(f"{call}: Fluent refused it with {answer.status}{said} {where}.", **details)
-
-    def graphql_error(self, call: Call, answer: Answer, errors: list[dict[str, Any]]) -> GraphQLError:
-        """Return the error for an answer that holds GraphQL errors."""
-        partly = " Parts of the mutation may have been done." if call.writes and answer.status < 300 else ""
-        more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
-        return GraphQLError(
-            f"{call}: GraphQL error{self._said(answer)}{more}.{partly} Mend the query or its variables "
-            f"(request id {answer.request_id}).",
-            errors=[self._masked_tree(error) for error in errors],
-            **self.details(answer),
-        )
-
-    def details(self, answer: Answer) -> dict[str, Any]:
-        """Return the attributes of an error about `answer`."""
-        code, _ = _error_of(answer.json())
-        return {
-            "status": answer.status,
-            "code": None if code is None else self._mask.text(code, limit=128),
-            "request_id": answer.request_id,
-            "body": self._mask.text(answer.content.decode("utf-8", "replace"), limit=_BODY_START),
-        }
 
     @contextmanager
     def _slot(self, call: Call) -> Iterator[None]:
         # Waited for before the deadline starts: a write must not run out of time because others were slow.
         if not self._slots.acquire(timeout=self._timeout.total_seconds()):
             raise FluentUnavailableError(
-                f"{call}: no free connection within {_words(self._timeout)}; nothing was sent. "
+                f"{call}: no free connection within {in_words(self._timeout)}; nothing was sent. "
                 "Raise max_connections, or send from fewer threads."
             )
         try:
@@ -316,7 +219,7 @@ class Channel:
             grant = read_grant(content)
             if grant is not None:
                 return grant
-        raise self.unusable(call, answer, "it holds no access_token")
+        raise self.wording.unusable(call, answer, "it holds no access_token")
 
     def _wait_before_next(
         self,
@@ -328,7 +231,7 @@ class Channel:
     ) -> timedelta:
         asked = self._retry_after(answer)
         if attempt >= self._retries.max_attempts or (asked or timedelta(0)) > self._retries.max_retry_after:
-            raise self._unavailable(call, attempt, answer, failure, request_id, asked) from failure
+            raise self.wording.unavailable(call, attempt, answer, failure, request_id, asked) from failure
         wait = backoff(attempt, base=self._retries.base, cap=self._retries.cap, rng=self._rng)
         if asked is None:
             return wait
@@ -350,104 +253,3 @@ class Channel:
             self._clock.sleep(wait)
         elif self._clock.wait(self._stop, wait):
             raise FluentUnavailableError(f"{call}: stopped while waiting to send it again; nothing was done.")
-
-    def _final(
-        self,
-        call: Call,
-        verdict: Verdict,
-        answer: Answer | None,
-        failure: httpx.RequestError | None,
-        request_id: str,
-    ) -> FluentAPIError:
-        if answer is not None and verdict is not Verdict.UNKNOWN:
-            return self.refused(call, answer)
-        details = {"request_id": request_id} if answer is None else self.details(answer)
-        return FluentOutcomeUnknownError(
-            f"{call}: {self._reason(answer, failure)}. It may have been done: look before sending again "
-            f"(request id {details['request_id']}).",
-            **details,
-        )
-
-    def _unavailable(
-        self,
-        call: Call,
-        attempt: int,
-        answer: Answer | None,
-        failure: httpx.RequestError | None,
-        request_id: str,
-        asked: timedelta | None,
-    ) -> FluentUnavailableError:
-        details = {"request_id": request_id} if answer is None else self.details(answer)
-        if asked is not None:
-            at = (self._clock.now() + asked).replace(microsecond=0)
-            advice = f"Fluent asks to come back at {at.isoformat()}, in {_words(asked)}"
-        elif answer is None:
-            advice = "Check base_url, the network and any proxy, then try again"
-        else:
-            advice = "Try again later"
-        tries = "attempt" if attempt == 1 else "attempts"
-        return FluentUnavailableError(
-            f"{call}: {self._reason(answer, failure)} after {attempt} {tries}; nothing was done. {advice} "
-            f"(request id {details['request_id']}).",
-            **details,
-        )
-
-    def _reason(self, answer: Answer | None, failure: httpx.RequestError | None) -> str:
-        if answer is not None:
-            return f"Fluent answered {answer.status}{self._said(answer)}"
-        if isinstance(failure, httpx.TimeoutException):
-            stage = "no connection" if isinstance(failure, httpx.ConnectTimeout) else "no whole answer"
-            return f"{stage} within {_words(self._timeout)}"
-        kind = type(failure).__name__
-        return self._mask.text(f"the connection failed: {failure or kind} [{kind}]", limit=_BODY_START)
-
-    def _masked_tree(self, content: Any) -> Any:
-        if isinstance(content, str):
-            return self._mask.text(content)
-        if isinstance(content, dict):
-            return {key: self._masked_tree(value) for key, value in content.items()}
-        if isinstance(content, list):
-            return [self._masked_tree(value) for value in content]
-        return content
-
-    def _said(self, answer: Answer) -> str:
-        code, message = _error_of(answer.json())
-        said = " ".join(part for part in (code, message) if part)
-        return f" ({self._mask.text(said, limit=300)})" if said else ""
-
-
-def _error_of(content: Any) -> tuple[str | None, str | None]:
-    """Find code and message in an error body; its shape differs between Fluent's services."""
-    if not isinstance(content, dict):
-        return None, None
-    errors = content.get("errors")
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    extensions = first.get("extensions") if isinstance(first.get("extensions"), dict) else {}
-    code: Any = None
-    for candidate in (first.get("code"), extensions, content.get("code"), content.get("errorCode")):
-        code = candidate.get("code") if isinstance(candidate, dict) else candidate
-        if isinstance(code, str | int) and not isinstance(code, bool):
-            break
-    else:
-        error = content.get("error")  # as the token endpoint says it: RFC 6749, 5.2
-        code = error if isinstance(error, str) else None
-    message = (
-        first.get("message")
-        or content.get("message")
-        or content.get("error_description")
-        or content.get("errorMessage")
-    )
-    return None if code is None else str(code), message if isinstance(message, str) else None
-
-
-def graphql_errors(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the errors of a GraphQL answer, each as an object."""
-    errors = content.get("errors")
-    if not errors:
-        return []
-    listed = errors if isinstance(errors, list) else [errors]
-    return [error if isinstance(error, dict) else {"message": str(error)} for error in listed]
-
-
-def _words(duration: timedelta) -> str:
-    return f"{duration.total_seconds():g} s"

@@ -61,13 +61,14 @@ class Mask:
 
 def _spellings(secret: str) -> set[str]:
     as_json = json.dumps(secret)[1:-1]
+    percent = [quote(secret, safe=""), quote(secret), quote_plus(secret)]
     return {
         secret,
         as_json,
         as_json.replace("/", "\\/"),
         json.dumps(secret, ensure_ascii=False)[1:-1],
-        quote(secret, safe=""),
-        quote_plus(secret),
+        *percent,
+        *(re.sub("%..", lambda escape: escape.group().lower(), text) for text in percent),
         html.escape(secret),
         repr(secret)[1:-1],
         base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode(),

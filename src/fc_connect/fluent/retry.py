@@ -16,6 +16,9 @@ __all__ = ["Verdict", "backoff", "judge_failure", "judge_status", "parse_retry_a
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
+_FOREVER = timedelta(days=366)  # some gateways name the year 9999, which no time can be added to
+
+
 class Verdict(StrEnum):
     """What one exchange means for the request."""
 
@@ -84,4 +87,4 @@ def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
         return None
     if at.tzinfo is None:  # "-0000" says UTC, of unknown local zone
         at = at.replace(tzinfo=UTC)
-    return max(at - now, timedelta(0))
+    return min(max(at - now, timedelta(0)), _FOREVER)
