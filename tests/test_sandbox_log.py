@@ -161,6 +161,18 @@ def test_a_log_that_isnt_there_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_reading_a_log_that_was_deleted_makes_no_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    with Sandbox(database=path) as sandbox:
+        pass
+    path.unlink()
+
+    with pytest.raises(ConfigurationError, match="can't open"):
+        sandbox.batches()
+
+    assert not path.exists()
+
+
 def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     with closing(sqlite3.connect(path)) as connection:

@@ -71,7 +71,7 @@ def test_a_chunked_body_is_read_whole(caller: Caller, sandbox: Sandbox) -> None:
     "head",
     [
         b"Transfer-Encoding: gzip\r\n\r\n",
-        b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 12\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n-2\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n",

@@ -137,7 +137,7 @@ class Sandbox:
             raise
         self._store, self._log = store, log
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sandbox", daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="sandbox", daemon=True
         )
         self._thread.start()
         return self
