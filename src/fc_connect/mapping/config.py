@@ -1,0 +1,183 @@
+"""What people write: a mapping file, read and checked as a whole.
+
+The layout is that of the TypeScript SDK's mapping files: `{"fields": {target: {"source": …, "resolver": …}}}`. What it
+knows and this version doesn't is an error that names it: nothing that a mapping asks for is left out silently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fc_connect.errors import ConfigurationError
+
+__all__ = ["FieldConfig", "MappingConfig", "load_mapping"]
+
+_NOTES = {"comment", "description", "notes", "type", "format", "example", "label"}
+_TOP_NOTES = {
+    "name",
+    "version",
+    "description",
+    "comment",
+    "notes",
+    "direction",
+    "sourceFormat",
+    "targetFormat",
+    "entityType",
+    "metadata",
+    "$schema",
+    "id",
+}
+_LATER = {
+    "fields": "nested field maps",
+    "isArray": "arrays",
+    "when": "conditions",
+    "xmlPath": "XML paths",
+    "transform": "transforms",
+    "validation": "validation rules",
+    "nullable": "null handling",
+}
+_TOP_LATER = {"mutation", "query", "nodes", "returnFields", "arguments", "operationName"}
+
+
+class FieldConfig(BaseModel):
+    """How one target field gets its value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    source: str | None = None
+    """Column, or dotted path in the record."""
+    resolver: str | None = None
+    """What the value goes through: `sdk.parseInt`, or one of your own."""
+    required: bool = False
+    """Whether an absent or empty value rejects the record."""
+    default: Any = Field(default=None, alias="defaultValue")
+    """In place of an absent or empty value; it goes through the resolver too."""
+    value: Any = None
+    """A constant; it wins over `source`."""
+
+    @property
+    def has_default(self) -> bool:
+        return "default" in self.model_fields_set
+
+    @property
+    def has_value(self) -> bool:
+        return "value" in self.model_fields_set
+
+
+class MappingConfig(BaseModel):
+    """A whole mapping."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    fields: dict[str, FieldConfig] = Field(min_length=1)
+    """By target name; a dotted one lies in a nested object."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that decides the outcome; comments and the order of keys inside a field don't."""
+        content = [(name, field.model_dump(exclude_unset=True)) for name, field in self.fields.items()]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def load_mapping(source: str | Path | Mapping[str, Any]) -> MappingConfig:
+    """Read a mapping from a JSON or YAML file, or take it as it is.
+
+    Raises:
+        ConfigurationError: the file can't be read, or what it says can't be used; every fault is listed.
+    """
+    where = "The mapping" if isinstance(source, Mapping) else str(source)
+    content = dict(source) if isinstance(source, Mapping) else _read(Path(source))
+    problems: list[str] = []
+    cleaned = _cleaned(content, problems)
+    config: MappingConfig | None = None
+    try:
+        config = MappingConfig.model_validate(cleaned)
+    except ValidationError as exc:
+        problems += [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in exc.errors()]
+    if config is not None:
+        problems += _contradictions(config)
+    if problems or config is None:
+        raise ConfigurationError(f"{where} can't be used:", problems=problems)
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as exc:
+        raise ConfigurationError(f"There is no mapping file {path}.") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{path} can't be read: {exc}") from exc
+    try:
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except json.JSONDecodeError as exc:
+        raise ConfigurationError(f"{path}:{exc.lineno}:{exc.colno}: isn't JSON: {exc.msg}") from exc
+    except yaml.YAMLError as exc:
+        raise ConfigurationError(f"{path}: isn't YAML: {exc}") from exc
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: expected an object with `fields`, not {type(content).__name__}.")
+    return content
+
+
+def _cleaned(content: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Return the content without notes; note what can't be done or isn't known."""
+    for name in content:
+        if name in _TOP_LATER:
+            problems.append(f"{name}: GraphQL mappings can't be used for a batch")
+        elif name != "fields" and name not in _TOP_NOTES and not _is_note(name):
+            problems.append(f"{name}: unknown{_hint(name, {'fields', *_TOP_NOTES})}")
+    fields = content.get("fields")
+    if not isinstance(fields, Mapping):
+        return {} if fields is None else {"fields": fields}
+    cleaned: dict[str, dict[str, Any]] = {}
+    for target, field in fields.items():
+        if _is_note(str(target)):
+            continue
+        if not isinstance(field, Mapping):
+            problems.append(f'fields.{target}: expected an object such as {{"source": {json.dumps(field)}}}')
+            continue
+        cleaned[str(target)] = kept = {}
+        for name, value in field.items():
+            if name in FieldConfig.model_fields or name == "defaultValue":
+                kept[name] = value
+            elif name in _LATER:
+                problems.append(f"fields.{target}.{name}: {_LATER[name]} aren't supported yet")
+            elif name not in _NOTES and not _is_note(str(name)):
+                known = {"source", "resolver", "required", "defaultValue", "value", "comment"}
+                problems.append(f"fields.{target}.{name}: unknown{_hint(str(name), known)}")
+    return {"fields": cleaned}
+
+
+def _contradictions(config: MappingConfig) -> list[str]:
+    problems = []
+    for target, field in config.fields.items():
+        if not (field.source or field.resolver or field.has_value or field.has_default):
+            problems.append(f"fields.{target}: needs a source, a value, a defaultValue or a resolver")
+        parts = target.split(".")
+        if not all(parts) or any("[" in part or "]" in part for part in parts):
+            problems.append(
+                f"fields.{target}: a target is a name, or names with dots; arrays aren't supported yet"
+            )
+        for depth in range(1, len(parts)):
+            above = ".".join(parts[:depth])
+            if above in config.fields:
+                problems.append(f"fields.{target}: lies inside {above!r}, which has a value of its own")
+    return problems
+
+
+def _is_note(name: str) -> bool:
+    return name.startswith(("_", "//", "$comment"))
+
+
+def _hint(name: str, known: set[str]) -> str:
+    close = get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
