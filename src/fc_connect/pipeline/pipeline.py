@@ -28,7 +28,7 @@ from fc_connect.pipeline.duplicates import key_reader
 from fc_connect.pipeline.ingest import FileIngest
 from fc_connect.pipeline.jobs import OwnJobSlot
 from fc_connect.pipeline.planner import Planner
-from fc_connect.pipeline.resolvers import load_resolvers
+from fc_connect.pipeline.resolvers import load_resolvers, resolvers_digest
 from fc_connect.pipeline.result import RunResult
 from fc_connect.pipeline.run import Run
 from fc_connect.sources import Source
@@ -77,12 +77,13 @@ class Pipeline:
         clock: Clock | None = None,
         random_source: random.Random | None = None,
         listeners: Sequence[Listener] = (),
+        stop: threading.Event | None = None,
     ) -> None:
         self.config = config
         self._clock = clock or SystemClock()
         self._random = random_source or random.Random()
         self._emit = Listeners(listeners)
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
 
     @classmethod
     def from_file(cls, path: str | Path, **options: Any) -> Pipeline:
@@ -225,7 +226,7 @@ class Pipeline:
             config.target.batch.size,
             config.duplicates,
             config.key,
-            None if config.resolvers is None else hashlib.sha256(config.resolvers.encode()).hexdigest(),
+            resolvers_digest(config.resolvers, base=config.base_dir),
         ]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()
 

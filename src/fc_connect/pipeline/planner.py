@@ -99,8 +99,8 @@ class Planner:
             with self.source.open(file) as stream:
                 reading = _Reading(self, file, stream, rejects)
                 position = 0
-                for entity in reading.entities():
-                    writer.add(self.encode(entity))
+                for entity, encoded in reading.entities():
+                    writer.add(encoded)
                     if finder is not None:
                         key = self.key(entity)
                         if key is not None:
@@ -199,8 +199,8 @@ class StreamingPlan:
         try:
             with planner.source.open(self._file) as stream:
                 reading = _Reading(planner, self._file, stream, rejects)
-                for entity in reading.entities():
-                    pending.append(planner.encode(entity))
+                for _, encoded in reading.entities():
+                    pending.append(encoded)
                     if len(pending) == planner.batch_size:
                         yield cut()
                         number, entities = number + 1, entities + len(pending)
@@ -257,8 +257,14 @@ class _Reading:
     def md5(self) -> str:
         return self._hashing.md5.hexdigest()
 
-    def entities(self) -> Iterator[dict[str, Any]]:
-        planner, rejects, limit = self._planner, self._rejects, self._planner.limit
+    def entities(self) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """Yield each record as an entity and its JSON."""
+        planner, encode, rejects, limit = (
+            self._planner,
+            self._planner.encode,
+            self._rejects,
+            self._planner.limit,
+        )
         buffered = io.BufferedReader(self._hashing, buffer_size=1 << 18)
         records = self._records = planner.format.read(buffered, path=self._path)
         mapper = planner.make_mapper(records.columns)
@@ -272,6 +278,7 @@ class _Reading:
                 continue
             try:
                 entity = mapper(record)
+                encoded = encode(entity)
             except MappingError as exc:
                 columns = records.columns
                 named = dict(zip(columns, record, strict=False)) if columns is not None else record
@@ -282,7 +289,7 @@ class _Reading:
                     path = rejects.finish()
                     raise planner._too_many(rejects.records, read, path) from exc
                 continue
-            yield entity
+            yield entity, encoded
         self.read = read
 
     def finish(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 from fc_connect.errors import ConfigurationError
 
-__all__ = ["load_resolvers"]
+__all__ = ["load_resolvers", "resolvers_digest"]
 
 
 def load_resolvers(where: str | None, *, base: Path) -> dict[str, Callable[..., Any]]:
@@ -46,6 +47,15 @@ def load_resolvers(where: str | None, *, base: Path) -> dict[str, Callable[..., 
     if not functions:
         raise ConfigurationError(f"`resolvers: {where}` defines no public function.")
     return functions
+
+
+def resolvers_digest(where: str | None, *, base: Path) -> str | None:
+    """Name the resolvers as they are now: an edited file is another one. Of a module only the name counts."""
+    if where is None:
+        return None
+    path = base / where.partition(":")[0]
+    content = path.read_bytes() if path.suffix == ".py" and path.is_file() else b""
+    return hashlib.sha256(where.encode() + b"\0" + content).hexdigest()
 
 
 def _load_file(path: Path) -> Any:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fc_connect.errors import (
+    ConfigurationError,
     FCConnectError,
     FluentAPIError,
     FluentOutcomeUnknownError,
@@ -262,7 +263,7 @@ class Sender:
                 logger.warning("%s: batch %d: %s", self._file.file_name, batch.number, exc)
                 if (sent := self._look_up(record, batch)) is not None:
                     return sent
-            except FluentUnavailableError:
+            except (FluentUnavailableError, ConfigurationError):
                 self._state.forget_batch(self._file, batch.number, *self._leases)  # it never left
                 raise
             except FluentAPIError as exc:

@@ -1,0 +1,62 @@
+"""What several commands share: the pipeline argument, JSON output, settings of the log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from fc_connect.observe import configure_logging
+
+__all__ = ["Settings", "json_option", "pipeline_argument", "pipeline_option", "print_json"]
+
+DEFAULT_PIPELINE = "pipeline.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Of the log; also carried into worker processes."""
+
+    log_level: str
+    json_logs: bool
+    debug: bool
+
+    def apply(self) -> None:
+        """Send log lines to standard error."""
+        configure_logging(level=self.log_level, json=self.json_logs, stream=sys.stderr)
+
+    __call__ = apply
+
+
+def pipeline_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the pipeline file as the command's argument."""
+    return click.argument("pipeline_file", type=click.Path(path_type=Path), default=DEFAULT_PIPELINE)(command)
+
+
+def pipeline_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the pipeline file as an option, where the argument is something else."""
+    return click.option(
+        "-p",
+        "--pipeline",
+        "pipeline_file",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_PIPELINE,
+        show_default=True,
+        help="The pipeline file.",
+    )(command)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")(command)
+
+
+def print_json(value: Any) -> None:
+    """Print a value, records included, as indented JSON."""
+    encoded = msgspec.json.encode(value, enc_hook=str)
+    click.echo(msgspec.json.format(encoded, indent=2).decode())

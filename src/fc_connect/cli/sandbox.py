@@ -1,0 +1,47 @@
+"""`fc-connect sandbox`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from fc_connect.sandbox import serve
+
+__all__ = ["sandbox"]
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8480, show_default=True, help="0: any free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--database", type=click.Path(path_type=Path), help="Keep what it receives in this file.")
+@click.option(
+    "--processing-time",
+    type=click.FloatRange(0),
+    default=0.05,
+    show_default=True,
+    help="Seconds until a batch is processed.",
+)
+@click.option("--hide-batches", is_flag=True, help="Don't list a job's batches, as some accounts don't.")
+def sandbox(port: int, host: str, database: Path | None, processing_time: float, hide_batches: bool) -> int:
+    """Run the Fluent API on this machine, for trials and tests: jobs, batches, a log, faults on demand.
+
+    Any credentials are accepted. What it received: GET /_sandbox/deliveries.
+
+    \b
+    Examples:
+      fc-connect sandbox
+      fc-connect sandbox --port 9000 --database sandbox.db
+    """
+    serve(
+        port=port,
+        host=host,
+        database=database,
+        processing_time=timedelta(seconds=processing_time),
+        list_batches=not hide_batches,
+        announce=click.echo,
+    )
+    return 0

@@ -1,0 +1,236 @@
+"""`fc-connect state`: what the ledger knows, and the few things a person may change in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from fc_connect.cli.options import json_option, pipeline_option, print_json
+from fc_connect.errors import StateError
+from fc_connect.pipeline import Pipeline
+from fc_connect.state import FileRecord, FileStatus, StateService
+
+__all__ = ["state"]
+
+
+@click.group()
+def state() -> None:
+    """Look into a pipeline's state, and mend it.
+
+    \b
+    Examples:
+      fc-connect state files --status failed
+      fc-connect state retry stock.csv
+      fc-connect state locks -p inventory.yaml
+    """
+
+
+@contextmanager
+def _opened(pipeline_file: Path) -> Iterator[StateService]:
+    pipeline = Pipeline.from_file(pipeline_file)
+    with pipeline.open_store() as kv:
+        yield pipeline.open_state(kv)
+
+
+@state.command()
+@pipeline_option
+@click.option("--status", type=click.Choice([str(each) for each in FileStatus]), help="Only these.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The latest so many.")
+@json_option
+def files(pipeline_file: Path, status: str | None, limit: int, as_json: bool) -> int:
+    """List the files of the ledger, latest first.
+
+    \b
+    Example: fc-connect state files --status quarantined
+    """
+    with _opened(pipeline_file) as service:
+        found = [each for each in service.files.all() if status in {None, each.status}]
+    found.sort(key=lambda each: each.position, reverse=True)
+    if as_json:
+        print_json(found[:limit])
+        return 0
+    for each in found[:limit]:
+        tail = f"  {each.error}" if each.error else ""
+        click.echo(
+            f"{each.status:<12} {each.last_modified:%Y-%m-%d %H:%M:%S}  {each.record_count:>9,} sent "
+            f"{each.rejected_count:>6,} rejected  {each.file_name}{tail}"
+        )
+    if not found:
+        click.echo("No files.")
+    elif len(found) > limit:
+        click.echo(f"... and {len(found) - limit:,} more (--limit)")
+    return 0
+
+
+@state.command()
+@pipeline_option
+@json_option
+def locks(pipeline_file: Path, as_json: bool) -> int:
+    """List the locks that are held: by whom, for what, until when.
+
+    \b
+    Example: fc-connect state locks
+    """
+    with _opened(pipeline_file) as service:
+        held = list(service.locks.list())
+    if as_json:
+        print_json(held)
+        return 0
+    for each in held:
+        dead = " (that process is gone: the next run takes over)" if each.owner.is_dead() else ""
+        click.echo(
+            f"{each.about or each.name}: {each.owner}{dead}, token {each.token}, "
+            f"until {each.expires_at:%H:%M:%S} UTC unless renewed  [{each.name}]"
+        )
+    if not held:
+        click.echo("No locks.")
+    return 0
+
+
+@state.command()
+@pipeline_option
+@json_option
+def jobs(pipeline_file: Path, as_json: bool) -> int:
+    """Show today's Fluent job and the jobs made lately.
+
+    \b
+    Example: fc-connect state jobs
+    """
+    with _opened(pipeline_file) as service:
+        daily, tracked = service.get_daily_job(), list(service.job_tracker.list())
+    if as_json:
+        print_json({"daily": daily, "jobs": tracked})
+        return 0
+    click.echo(f"Today's job: {daily.job_id if daily is not None else 'none yet'}")
+    for each in sorted(tracked, key=lambda job: job.created_at, reverse=True):
+        click.echo(f"  {each.job_id}  {each.name}  made {each.created_at:%Y-%m-%d %H:%M:%S} UTC")
+    return 0
+
+
+@state.command()
+@pipeline_option
+@json_option
+def watermark(pipeline_file: Path, as_json: bool) -> int:
+    """Show how far the pipeline has got.
+
+    \b
+    Example: fc-connect state watermark --json
+    """
+    with _opened(pipeline_file) as service:
+        sync = service.get_sync_state()
+    if as_json:
+        print_json(sync)
+    elif sync.last_processed_timestamp is None:
+        click.echo("No file completed yet.")
+    else:
+        click.echo(
+            f"{sync.last_processed_timestamp.isoformat()}  {sync.last_processed_file}\n"
+            f"{sync.files_completed:,} files, {sync.records_completed:,} records completed; "
+            f"last run: {sync.last_sync_result}"
+        )
+    return 0
+
+
+@state.command()
+@pipeline_option
+@click.argument("paths", nargs=-1, required=True)
+def retry(pipeline_file: Path, paths: tuple[str, ...]) -> int:
+    """Let failed, quarantined, skipped or superseded files be tried again at once, carrying on where they stopped.
+
+    \b
+    Example: fc-connect state retry stock.csv
+    """
+
+    def free(service: StateService, record: FileRecord) -> str:
+        if record.status in {FileStatus.COMPLETED, FileStatus.PENDING, FileStatus.PROCESSING}:
+            return f"is {record.status}: nothing to retry"
+        with service.lock(f"file:{record.path_id}", about=f"retry of {record.file_name}") as lease:
+            again = replace(record.moved_to(FileStatus.PENDING, at=service.kv.now()), attempts=0)
+            service.save_file(again, lease)
+        return "is tried again by the next run"
+
+    return _each(pipeline_file, paths, free)
+
+
+@state.command()
+@pipeline_option
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def reset(pipeline_file: Path, paths: tuple[str, ...], yes: bool) -> int:
+    """Forget files, so that the next run sends them WHOLE AGAIN, also what was delivered.
+
+    \b
+    Example: fc-connect state reset stock.csv
+    """
+    if not yes:
+        click.confirm(f"{', '.join(paths)}: everything is sent again by the next run. Go on?", abort=True)
+
+    def forget(service: StateService, record: FileRecord) -> str:
+        with service.lock(f"file:{record.path_id}", about=f"reset of {record.file_name}") as lease:
+            service.reset_file(record, lease)
+        return "is forgotten: the next run sends it whole"
+
+    return _each(pipeline_file, paths, forget)
+
+
+@state.command()
+@pipeline_option
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; it is logged.")
+def unlock(pipeline_file: Path, name: str, reason: str) -> int:
+    """Take a lock away from its holder (a name from `state locks`, or a file's path).
+
+    Only where you know that the holder is gone or stuck: if it still sends, the batch under way still arrives.
+
+    \b
+    Example: fc-connect state unlock stock.csv --reason "host was switched off"
+    """
+    with _opened(pipeline_file) as service:
+        names = [each.name for each in service.locks.list() if name in {each.name, each.about}]
+        if not names:
+            raise StateError(f"No lock is called {name!r}. See: fc-connect state locks")
+        for each in names:
+            holder = service.force_release(each, reason=reason)
+            click.echo(f"Released {each}, held by {holder.owner if holder else 'nobody'}.")
+    return 0
+
+
+@state.command()
+@pipeline_option
+@click.option("--older-than", required=True, help="Such as 90d: by the time of the file's last change.")
+def prune(pipeline_file: Path, older_than: str) -> int:
+    """Forget old finished files, to keep the state small. They count as done should they still lie in the source.
+
+    \b
+    Example: fc-connect state prune --older-than 90d
+    """
+    match = re.fullmatch(r"([0-9]+)([dh])", older_than)
+    if match is None:
+        raise click.BadParameter("write a number of days or hours, such as 90d or 12h")
+    age = timedelta(days=int(match[1])) if match[2] == "d" else timedelta(hours=int(match[1]))
+    pipeline = Pipeline.from_file(pipeline_file)
+    with pipeline.open_store() as kv:
+        removed = pipeline.open_state(kv).prune(older_than=age, lookback=pipeline.config.lookback)
+    click.echo(f"Forgot {removed:,} files.")
+    return 0
+
+
+def _each(pipeline_file: Path, paths: tuple[str, ...], act: Callable[[StateService, FileRecord], str]) -> int:
+    missing = 0
+    with _opened(pipeline_file) as service:
+        known: dict[str, list[FileRecord]] = {}
+        for record in service.files.all():
+            known.setdefault(record.file_name, []).append(record)
+        for path in paths:
+            for record in known.get(path, []):
+                click.echo(f"{path} {act(service, record)}")
+            if path not in known:
+                missing += 1
+                click.echo(f"{path} isn't in the ledger. See: fc-connect state files", err=True)
+    return 1 if missing else 0
