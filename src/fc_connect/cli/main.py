@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from fc_connect import __version__
 from fc_connect.cli.check import check, preview
 from fc_connect.cli.demo import demo
 from fc_connect.cli.init import init
@@ -33,7 +32,7 @@ Exit codes:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=EXIT_CODES
 )
-@click.version_option(__version__, prog_name="fc-connect")
+@click.version_option(package_name="fc-connect", prog_name="fc-connect")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),

@@ -41,7 +41,7 @@ class Entry:
     key: Key
     value: Any
     versionstamp: str
-    """Opaque; compared as text, a later write of the same store has a greater one."""
+    """Opaque; compared as text, a later write to keys with the same first part has a greater one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

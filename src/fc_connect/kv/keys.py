@@ -53,7 +53,7 @@ def decode_key(encoded: bytes) -> Key:
     try:
         while at < len(encoded):
             kind = encoded[at : at + 1]
-            if kind == _INTEGER:
+            if kind == _INTEGER and at + 9 <= len(encoded):
                 parts.append(int.from_bytes(encoded[at + 1 : at + 9], "big") - _SIGN)
                 at += 9
             elif kind == _TEXT:
@@ -63,7 +63,7 @@ def decode_key(encoded: bytes) -> Key:
                 parts.append(encoded[at + 1 : end].replace(_ESCAPED, b"\x00").decode())
                 at = end + 2
             else:
-                raise ValueError(f"no part begins with {kind!r}")
+                raise ValueError(f"no part at byte {at}")
     except (ValueError, IndexError) as exc:
         raise KVCorruptError(f"The store holds a key that isn't one of ours: {encoded!r} ({exc}).") from exc
     return tuple(parts)

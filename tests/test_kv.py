@@ -1,0 +1,230 @@
+"""Every backend keeps the contract of a store; and what each has of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fc_connect.clock import ManualClock
+from fc_connect.errors import (
+    ConfigurationError,
+    KVCorruptError,
+    KVError,
+    KVUnavailableError,
+    KVValueError,
+)
+from fc_connect.kv import Key, KVStore, open_kv
+from fc_connect.kv.keys import decode_key, encode_key, key_range
+from fc_connect.kv.steady import Anchor, SteadyClock
+from fc_connect.testing.kv import KVConformance
+from tests.servers import spare_port
+
+parts = st.one_of(
+    st.integers(-(2**63), 2**63 - 1), st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+)
+keys = st.lists(parts, min_size=1, max_size=4).map(tuple)
+
+
+def rank(part: str | int) -> tuple[int, int, bytes]:
+    return (0, part, b"") if isinstance(part, int) else (1, 0, part.encode())
+
+
+@given(keys, keys)
+def test_bytes_sort_as_keys_do_and_no_two_collide(a: Key, b: Key) -> None:
+    assert (encode_key(a) < encode_key(b)) == ([*map(rank, a)] < [*map(rank, b)])
+    assert (encode_key(a) == encode_key(b)) == (a == b)
+
+
+@given(keys)
+def test_a_key_comes_back_from_its_bytes(key: Key) -> None:
+    assert decode_key(encode_key(key)) == key
+
+
+@given(keys, keys)
+def test_a_prefix_covers_exactly_what_is_below_it(prefix: Key, key: Key) -> None:
+    low, high = key_range(prefix, start=None, end=None)
+
+    is_below = len(key) > len(prefix) and key[: len(prefix)] == prefix
+
+    assert (low <= encode_key(key) < high) == is_below
+
+
+@given(st.binary(max_size=12))
+def test_other_bytes_are_refused_as_a_key(content: bytes) -> None:
+    try:
+        key = decode_key(content)
+    except KVCorruptError:
+        return
+    assert key == () or encode_key(key) == content
+
+
+class TestMemoryKV(KVConformance):
+    @pytest.fixture
+    def kv(self) -> Iterator[KVStore]:
+        with open_kv("memory:") as store:
+            yield store
+
+
+class TestSQLiteKV(KVConformance):
+    @pytest.fixture
+    def kv(self, tmp_path: Path) -> Iterator[KVStore]:
+        with open_kv(f"sqlite:///{tmp_path}/state.db") as store:
+            yield store
+
+
+@pytest.mark.service
+class TestRedisKV(KVConformance):
+    @pytest.fixture
+    def kv(self, redis_url: str) -> Iterator[KVStore]:
+        with open_kv(f"{redis_url}?namespace={uuid.uuid4().hex}") as store:
+            yield store
+
+
+@pytest.mark.service
+class TestPostgreSQLKV(KVConformance):
+    @pytest.fixture
+    def kv(self, postgres_url: str) -> Iterator[KVStore]:
+        with open_kv(postgres_url) as store:
+            yield store
+
+
+@pytest.fixture(params=["sqlite", "redis", "postgresql"])
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/shared.db"
+    if request.param == "redis":
+        return f"{request.getfixturevalue('redis_url')}?namespace={uuid.uuid4().hex}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+def increment(url: str, space: str, times: int) -> None:
+    with open_kv(url) as kv:
+        for _ in range(times):
+            while True:
+                entry = kv.get((space, "n"))
+                count = 0 if entry is None else entry.value
+                stamp = None if entry is None else entry.versionstamp
+                if kv.atomic().check((space, "n"), stamp).set((space, "n"), count + 1).commit().ok:
+                    break
+
+
+@pytest.mark.service
+def test_eight_processes_that_start_together_lose_no_commit(shared_url: str) -> None:
+    space = uuid.uuid4().hex
+
+    with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for each in [pool.submit(increment, shared_url, space, 25) for _ in range(8)]:
+            each.result()
+
+    with open_kv(shared_url) as kv:
+        entry = kv.get((space, "n"))
+        assert entry is not None
+        assert entry.value == 200
+
+
+def test_time_injected_decides_over_expiry(tmp_path: Path) -> None:
+    clock = ManualClock()
+    for url in ("memory:", f"sqlite:///{tmp_path}/state.db"):
+        with open_kv(url, clock=clock) as kv:
+            kv.set(("a",), 1, expire_in=timedelta(minutes=1))
+
+            clock.advance(timedelta(seconds=59))
+            before = kv.get(("a",))
+            clock.advance(timedelta(seconds=1))
+
+            assert before is not None
+            assert kv.get(("a",)) is None
+
+
+def test_an_anchor_outlives_a_step_of_the_wall_clock_but_not_a_boot() -> None:
+    first = SteadyClock.anchor_now()
+
+    assert SteadyClock.anchor_now(first) is first
+    future = Anchor(boot_id="another boot", wall=first.wall + 10**12, since_boot=0)
+    assert SteadyClock.anchor_now(future).wall == future.wall
+    assert SteadyClock.anchor_now(future).boot_id == first.boot_id
+
+
+def test_a_file_that_is_no_store_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"not a database at all, but long enough to be one" * 50)
+
+    with pytest.raises(KVCorruptError, match=r"state\.db"):
+        open_kv(f"sqlite:///{path}")
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.commit()
+    connection.close()
+
+    with pytest.raises(KVCorruptError, match="another program"):
+        open_kv(f"sqlite:///{path}")
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    open_kv(f"sqlite:///{path}").close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    with pytest.raises(KVCorruptError, match="newer version"):
+        open_kv(f"sqlite:///{path}")
+
+
+def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(KVUnavailableError, match="folder"):
+        open_kv(f"sqlite:///{tmp_path}/file/state.db")
+
+
+@pytest.mark.parametrize("url", ["mysql://x", "nonsense", "sqlite://", "sqlite:///", "sqlite://host/x"])
+def test_a_url_that_names_no_store_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        open_kv(url)
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:{}/0", "postgresql://u:secret@127.0.0.1:{}/x"])
+def test_a_server_that_is_not_there_is_unavailable_and_no_password_shows(url: str) -> None:
+    with pytest.raises(KVUnavailableError) as caught:
+        open_kv(url.format(spare_port()))
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.service
+def test_redis_refuses_a_commit_across_first_parts(redis_url: str) -> None:
+    with open_kv(redis_url) as kv, pytest.raises(KVValueError, match="first part"):
+        kv.atomic().set(("a", 1), 1).set(("b", 1), 1).commit()
+
+
+def test_a_second_process_sees_the_first_ones_time(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    code = (
+        f"from fc_connect.kv import open_kv; kv = open_kv({url!r}); print(kv.now().timestamp()); kv.close()"
+    )
+
+    with open_kv(url) as kv:
+        before = kv.now().timestamp()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert before <= float(done.stdout) <= kv.now().timestamp()
+
+
+def test_every_error_of_a_store_is_ours() -> None:
+    assert issubclass(KVUnavailableError, KVError)
+    assert KVUnavailableError.retryable
