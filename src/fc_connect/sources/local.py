@@ -177,11 +177,13 @@ class LocalSource:
             entry = self._root / file.path
             try:
                 found = origin.stat()
-            except (FileNotFoundError, NotADirectoryError) as exc:
+                _check_version(file, found)
+            except (FileNotFoundError, NotADirectoryError, FileChangedError) as exc:
                 if (taken := self._moved_before(file, destination)) is not None:
                     return taken
+                if isinstance(exc, FileChangedError):
+                    raise
                 raise _changed(file, "is gone") from exc
-            _check_version(file, found)
             for path in numbered(destination):
                 if path == file.path:
                     return path

@@ -246,6 +246,16 @@ class SourceConformance:
 
         assert list(source.list("**/*")) == [newer]
 
+    def test_a_newer_version_stays_when_a_finished_move_is_done_again(self, source: Source) -> None:
+        listed = source.write("a.csv", b"one")
+        source.move(listed, "done/a.csv")
+        newer = source.write("a.csv", b"newer")
+
+        path = source.move(listed, "done/a.csv")
+
+        assert path == "done/a.csv"
+        assert source.stat("a.csv") == newer
+
     def test_moving_what_never_was_is_refused(self, source: Source) -> None:
         file = replace(source.write("a.csv", b"one"), path="b.csv")
 
