@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,12 +20,14 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.httpchecksum import Crc32Checksum, StreamingChecksumBody
 from moto.server import ThreadedMotoServer
 
 from fc_connect.clock import ManualClock
 from fc_connect.errors import ConfigurationError, FileChangedError, SourceError, SourceUnavailableError
 from fc_connect.sources import Source, open_source
 from fc_connect.sources.s3 import S3Source
+from fc_connect.sources.s3_reader import ObjectReader
 from fc_connect.testing.source import SourceConformance, content_of
 
 SECRET = "wJalrXUtnFEMI/K7MDENG"
@@ -250,6 +253,18 @@ def test_a_file_named_without_its_etag_is_told_by_size_and_time(source: S3Source
         source.open(
             replace(file, path="b.csv", etag=None, last_modified=file.last_modified - timedelta(days=1))
         )
+
+
+def test_content_that_was_damaged_on_its_way_is_refused(source: S3Source) -> None:
+    file = source.write("a.csv", b"content")
+
+    def damaged(start: int) -> StreamingChecksumBody:
+        return StreamingChecksumBody(io.BytesIO(b"c0ntent"), 7, Crc32Checksum(), "AAAAAA==")
+
+    reader = ObjectReader(file, damaged, url="s3://inbox/data/a.csv", clock=ManualClock(), random=Random(1))
+
+    with io.BufferedReader(reader) as stream, pytest.raises(SourceUnavailableError, match="checksum"):
+        stream.read()
 
 
 # Writing and moving

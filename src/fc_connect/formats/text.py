@@ -117,11 +117,16 @@ class LineBlocks:
             # The decoder held back bytes of the block before; exc counts from the first of those.
             kept = len(exc.object) - len(data)
             self._decoder.setstate(state)
-            text = self._decoder.decode(data[: max(0, exc.start - kept)])
+            try:
+                text = self._decoder.decode(data[: max(0, exc.start - kept)])
+            except UnicodeError:
+                text = ""  # too few bytes are left even for a beginning
             wrong = exc.object[exc.start : max(exc.end, exc.start + 1)][:4]
             where = self._offset + exc.start - kept
             fault = f"byte 0x{wrong.hex()} at offset {where:,} isn't {self._encoding} ({exc.reason})"
             return text, fault
+        except UnicodeError as exc:
+            return "", f"isn't {self._encoding} ({exc})"  # UTF-16 and UTF-32 without their mark
         self._offset += len(data)
         return text, None
 
