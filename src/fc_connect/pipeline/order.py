@@ -82,7 +82,10 @@ class Turns:
         if blocker is None:
             return False
         if not self._claim(blocker):  # another worker is at it
-            pause = timedelta(seconds=self._random.uniform(0.02, 0.15))
+            # Who is next looks often; those behind needn't.
+            is_next = self._candidates[self._finished + 1 : self._finished + 2] == [candidate]
+            longest = 0.02 if is_next else 0.3
+            pause = timedelta(seconds=self._random.uniform(longest / 2, longest))
             self._state.clock.wait(self._stop, pause)
         return True
 

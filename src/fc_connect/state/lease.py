@@ -238,6 +238,9 @@ class Leases:
         if timeout < timedelta(milliseconds=100):
             raise ValueError("A lock's timeout must be at least 100 ms: it is renewed at a third of it.")
         deadline = self._clock.monotonic() + wait.total_seconds()
+        longest = (
+            0.01  # seconds between two looks; a lock that is handed on is free again within milliseconds
+        )
         while True:
             lease, holder = self._try(name, timeout=timeout, about=about)
             if lease is not None:
@@ -245,7 +248,8 @@ class Leases:
             left = deadline - self._clock.monotonic()
             if left <= 0 or (stop is not None and stop.is_set()):
                 break
-            pause = timedelta(seconds=min(left, 0.05 + 0.2 * self._random.random()))
+            pause = timedelta(seconds=min(left, longest * self._random.uniform(0.5, 1.0)))
+            longest = min(0.25, longest * 1.5)
             self._clock.wait(stop or threading.Event(), pause)
         if holder is None:
             raise LockHeldError(

@@ -1,0 +1,76 @@
+"""Many processes on one folder: each file completed once, each record delivered once, in order where asked."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from fc_connect.sandbox import Sandbox
+from fc_connect.state import FileStatus
+from tests.shop import Shop
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+
+FILES = 200
+ROWS = 12
+
+
+@pytest.fixture(params=["sqlite", "redis", "postgresql"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/state.db"
+    if request.param == "redis":
+        return f"{request.getfixturevalue('redis_url')}?namespace={uuid.uuid4().hex}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def shop(tmp_path: Path, state_url: str) -> Iterator[Shop]:
+    with Sandbox(processing_time=timedelta(0)) as sandbox:
+        name = f"inventory-{uuid.uuid4().hex[:8]}"
+        yield Shop(tmp_path / "shop", sandbox, pipeline=name, state=state_url)
+
+
+@pytest.mark.parametrize("order", ["any", "time"])
+def test_eight_processes_share_two_hundred_files(shop: Shop, order: str) -> None:
+    shop.configure(order=order)
+    for number in range(FILES):
+        # Names run against time, so that an order by name would show.
+        shop.stock(f"stock-{FILES - number:03d}.csv", warehouse=f"W{number:03d}", rows=ROWS, age=number)
+
+    processes = [shop.start() for _ in range(8)]
+    outputs = [process.communicate(timeout=280)[0] for process in processes]
+
+    assert [process.returncode for process in processes] == [0] * 8, "\n".join(outputs)
+    deliveries = shop.deliveries()
+    assert len(deliveries) == FILES * ROWS
+    assert set(deliveries.values()) == {1}
+    pipeline = shop.pipeline()
+    with pipeline.open_store() as kv:
+        state = pipeline.open_state(kv)
+        records = list(state.files.all())
+        assert len(records) == FILES
+        assert {record.status for record in records} == {FileStatus.COMPLETED}
+        assert state.get_sync_state().files_completed == FILES
+        assert not list(state.locks.list())
+    assert len(shop.sandbox.jobs()) == 1
+    if order == "time":
+        warehouses = [delivery.key[0] for delivery in shop.sandbox.log.entities()]
+        assert warehouses == sorted(warehouses)
+
+
+def test_workers_of_one_command_share_the_files(shop: Shop) -> None:
+    for number in range(20):
+        shop.stock(f"stock-{number:03d}.csv", warehouse=f"W{number:03d}", rows=ROWS, age=number)
+
+    process = shop.start("--workers", "3", "--json")
+    output, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 0, output
+    assert '"files_processed": 20' in output
+    assert set(shop.deliveries().values()) == {1}
+    assert len(shop.deliveries()) == 20 * ROWS
