@@ -190,6 +190,9 @@ class _Work:
     def _process(self) -> FileResult:
         state, planner = self._in.state, self._in.planner
         self._begin(planner)
+        # Asked once more when it may be sent: a newer file can be delivered while this one is read.
+        if self._in.config.order == "time" and (newer := self._overtaken_by()) is not None:
+            return self._superseded(newer)
         self._in.emit(FileStarted(path=self._path, size=self._candidate.file.size))
         if self._in.config.validation == "streaming":
             plan: Spool | StreamingPlan = planner.stream(self._candidate.file, self._record.file_id)
@@ -212,13 +215,16 @@ class _Work:
             if turn is not None and (newer := self._overtaken_by()) is not None:
                 if isinstance(plan, Spool):
                     plan.remove()
-                state.batches.clear(self._record.file_id)
-                return self._skipped(
-                    FileStatus.SUPERSEDED,
-                    f"was cut short or failed earlier, and {newer} is newer and has been delivered since: "
-                    "sending the rest would bring stale stock back",
-                )
+                return self._superseded(newer)
             return self._deliver(plan, leases)
+
+    def _superseded(self, newer: str) -> FileResult:
+        self._in.state.batches.clear(self._record.file_id)
+        return self._skipped(
+            FileStatus.SUPERSEDED,
+            f"was cut short or failed earlier, and {newer} is newer and has been delivered since: sending the rest "
+            "would bring stale stock back",
+        )
 
     def _begin(self, planner: Planner) -> None:
         record = self._record

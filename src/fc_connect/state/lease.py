@@ -320,7 +320,7 @@ class Leases:
         if versionstamp is None:
             return None, self.get(name)
         if holder is not None:
-            logger.warning("lock %s: taken over from %s, which is gone", name, holder.owner)
+            logger.warning("lock on %s: taken over from %s, which is gone", about or name, holder.owner)
         held_until = asked_at + timeout.total_seconds()
         lease = Lease(self._kv, info, versionstamp, held_until, clock=self._clock, workflow=self._workflow)
         return lease, None

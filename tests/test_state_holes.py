@@ -1,0 +1,240 @@
+"""The nine holes of the TypeScript SDK's state, each closed: one test per hole, on every store."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fc_connect.clock import ManualClock
+from fc_connect.errors import KVUnavailableError, LockHeldError, LockLostError
+from fc_connect.kv import KVStore, open_kv
+from fc_connect.state import BatchRecord, BatchState, FileRecord, FileStatus, StateService
+
+pytestmark = pytest.mark.service
+
+DAY = datetime(2026, 1, 15, tzinfo=UTC)
+
+
+def a_file(
+    name: str = "stock.csv", *, minute: int = 0, fingerprint: str = "v1", records: int = 10
+) -> FileRecord:
+    return FileRecord(
+        source="file:///inbox",
+        file_name=name,
+        fingerprint=fingerprint,
+        last_modified=DAY + timedelta(minutes=minute),
+        file_size=100,
+        record_count=records,
+    )
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis", "postgresql"])
+def kv(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KVStore]:
+    urls = {
+        "memory": lambda: "memory:",
+        "sqlite": lambda: f"sqlite:///{tmp_path}/state.db",
+        "redis": lambda: f"{request.getfixturevalue('redis_url')}?namespace={uuid.uuid4().hex}",
+        "postgresql": lambda: str(request.getfixturevalue("postgres_url")),
+    }
+    with open_kv(urls[request.param]()) as store:
+        yield store
+
+
+@pytest.fixture
+def state(kv: KVStore) -> StateService:
+    return StateService(kv, workflow_id=f"w-{uuid.uuid4().hex}")
+
+
+def test_hole_1_of_many_who_find_a_stale_lock_one_takes_it_over(state: StateService) -> None:
+    stale = state.lock("stock", timeout=timedelta(milliseconds=300))
+    stale._stop.set()  # its worker hangs: nobody renews
+    while state.locks.get("stock") is not None:
+        state.clock.sleep(timedelta(milliseconds=20))
+
+    def acquire(_: int) -> int:
+        try:
+            return state.lock("stock", timeout=timedelta(minutes=1)).token
+        except LockHeldError:
+            return 0
+
+    with ThreadPoolExecutor(8) as pool:
+        tokens = [token for token in pool.map(acquire, range(16)) if token]
+
+    assert tokens == [stale.token + 1]
+
+
+def test_hole_2_only_the_owner_releases_a_lock(state: StateService) -> None:
+    first = state.lock("stock")
+    state.force_release("stock", reason="test")
+    with state.lock("stock") as second:
+        first.release()
+
+        with pytest.raises(LockHeldError):
+            state.lock("stock")
+        assert second.commit(state.kv.atomic().set((state.workflow_id, "x"), 1))
+
+
+def test_hole_3_a_lock_outlives_its_timeout_while_its_worker_lives(state: StateService) -> None:
+    with state.lock("stock", timeout=timedelta(milliseconds=600)) as lease:
+        state.clock.sleep(timedelta(milliseconds=1500))
+
+        with pytest.raises(LockHeldError):
+            state.lock("stock")
+        assert not lease.lost.is_set()
+
+
+def test_hole_3_a_paused_worker_writes_nothing(state: StateService) -> None:
+    paused = state.lock("stock", timeout=timedelta(milliseconds=300))
+    paused._stop.set()  # as if the whole process were stopped
+    while state.locks.get("stock") is not None:
+        state.clock.sleep(timedelta(milliseconds=20))
+
+    with pytest.raises(LockLostError):
+        state.save_file(a_file(), paused)
+
+    assert state.files.get(a_file().file_id) is None
+
+
+def test_hole_4_an_outage_never_reads_as_not_processed(state: StateService) -> None:
+    state.update_sync_state([a_file()])
+
+    state.kv.close()
+
+    with pytest.raises(KVUnavailableError):
+        state.is_file_processed(a_file())
+    with pytest.raises(KVUnavailableError):
+        state.lock("stock")
+
+
+def test_hole_5_files_and_watermark_move_together_and_never_back(state: StateService) -> None:
+    sync = state.update_sync_state([a_file("9.csv", minute=1), a_file("10.csv", minute=2)])
+    later = state.update_sync_state([a_file("99.csv", minute=0)])
+    again = state.update_sync_state([a_file("9.csv", minute=1)])
+
+    assert sync.watermark == (DAY + timedelta(minutes=2), "10.csv")
+    assert later.watermark == sync.watermark
+    assert again == later
+    assert later.files_completed == 3
+    assert all(state.is_file_processed(a_file(name)) for name in ("9.csv", "10.csv", "99.csv"))
+
+
+def test_hole_5_many_who_mark_at_once_lose_nothing(state: StateService) -> None:
+    files = [a_file(f"{number}.csv", minute=number) for number in range(40)]
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda file: state.update_sync_state([file]), files))
+
+    sync = state.get_sync_state()
+    assert sync.files_completed == 40
+    assert sync.records_completed == 400
+    assert sync.watermark == files[-1].position
+
+
+def test_hole_6_changed_content_under_the_same_name_is_another_version(state: StateService) -> None:
+    state.update_sync_state([a_file(fingerprint="v1")])
+
+    assert state.is_file_processed(a_file(fingerprint="v1"))
+    assert not state.is_file_processed(a_file(fingerprint="v2"))
+
+
+def test_hole_7_sent_batches_are_known_after_a_crash(state: StateService) -> None:
+    file = a_file()
+    with state.lock("stock") as lease:
+        state.save_file(file.moved_to(FileStatus.PROCESSING, at=DAY), lease)
+        for number, batch_state in enumerate([BatchState.SENT, BatchState.SENDING]):
+            batch = BatchRecord(
+                number=number,
+                state=batch_state,
+                sha256="0" * 64,
+                count=10,
+                job_id="7",
+                batch_id="1" if batch_state is BatchState.SENT else None,
+                at=DAY,
+            )
+            state.save_batches(file, [batch], lease)
+
+    after_the_crash = StateService(state.kv, workflow_id=state.workflow_id)
+
+    assert [each.state for each in after_the_crash.batches.of(file)] == [BatchState.SENT, BatchState.SENDING]
+    with after_the_crash.lock("stock") as lease:
+        after_the_crash.complete_file(file, lease)
+    assert list(after_the_crash.batches.of(file)) == []
+
+
+def test_hole_8_clearing_leaves_nothing_but_the_tokens(state: StateService) -> None:
+    state.update_sync_state([a_file()])
+    with state.lock("stock") as lease:
+        token = lease.token
+    state.set_daily_job("7")
+    other = StateService(state.kv, workflow_id=state.workflow_id + "-other")
+    other.update_sync_state([a_file()])
+
+    state.clear()
+
+    assert not state.is_file_processed(a_file())
+    assert state.get_daily_job() is None
+    assert not state.get_sync_state().is_initialized
+    assert state.lock("stock").token == token + 1
+    assert other.is_file_processed(a_file())
+
+
+def test_hole_8_the_stores_clock_decides_which_day_it_is() -> None:
+    clock = ManualClock(datetime(2026, 1, 15, 23, 59, tzinfo=UTC))
+    with open_kv("memory:", clock=clock) as kv:
+        state = StateService(kv, workflow_id="w")  # its own clock says something else
+
+        first = state.daily_job(lambda now: f"job-{now:%d}")
+        clock.advance(timedelta(minutes=2))
+        second = state.daily_job(lambda now: f"job-{now:%d}")
+
+        assert (first.job_id, second.job_id) == ("job-15", "job-16")
+        assert first.expires_at == datetime(2026, 1, 16, tzinfo=UTC)
+
+
+def test_hole_9_a_file_costs_its_own_keys_alone(state: StateService) -> None:
+    state.update_sync_state([a_file(f"{number}.csv") for number in range(200)])
+
+    keys = [entry.key for entry in state.kv.list((state.workflow_id,))]
+
+    sizes = {kind: sum(key[1] == kind for key in keys) for kind in {key[1] for key in keys}}
+    assert sizes == {"file": 200, "path": 200, "sync": 1}
+
+
+def test_of_many_who_ask_for_the_daily_job_one_creates_it(state: StateService) -> None:
+    created: list[str] = []
+    together = threading.Barrier(8)
+
+    def create(now: datetime) -> str:
+        created.append(f"job-{len(created)}")
+        return created[-1]
+
+    def ask(_: int) -> str:
+        together.wait()
+        return state.daily_job(create).job_id
+
+    with ThreadPoolExecutor(8) as pool:
+        jobs = set(pool.map(ask, range(8)))
+
+    assert jobs == {"job-0"}
+    assert created == ["job-0"]
+
+
+def test_a_closed_job_is_replaced_once(state: StateService) -> None:
+    created: list[str] = []
+
+    def create(now: datetime) -> str:
+        created.append(f"job-{len(created)}")
+        return created[-1]
+
+    first = state.daily_job(create).job_id
+    with ThreadPoolExecutor(4) as pool:
+        others = set(pool.map(lambda _: state.daily_job(create, instead_of=first).job_id, range(4)))
+
+    assert others == {"job-1"}
+    assert created == ["job-0", "job-1"]
