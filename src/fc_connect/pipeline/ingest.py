@@ -188,7 +188,7 @@ class _Work:
     # The way through
 
     def _process(self) -> FileResult:
-        state, planner = self._in.state, self._in.planner
+        planner = self._in.planner
         self._begin(planner)
         # Asked once more when it may be sent: a newer file can be delivered while this one is read.
         if self._in.config.order == "time" and (newer := self._overtaken_by()) is not None:
