@@ -50,6 +50,7 @@ def _show(folder: Path, settings: Settings) -> int:
         click.echo(f"Inventory of {len(files)} files: real stock codes in real stores (see NOTICE.md)\n")
         click.echo("First run")
         first = _run(folder, settings)
+        _show_a_reject(folder / "rejects")
         click.echo("\nSecond run")
         second = _run(folder, settings)
         summary = sandbox.summary()
@@ -67,6 +68,12 @@ def _show(folder: Path, settings: Settings) -> int:
             "Each record arrived exactly once." if is_right else "SOMETHING IS WRONG: please report it."
         )
     return 0 if is_right else 1
+
+
+def _show_a_reject(folder: Path) -> None:
+    first = next(iter(sorted(folder.iterdir())), None) if folder.is_dir() else None
+    if first is not None:
+        click.echo(f"  such as: {first.read_text(encoding='utf-8').splitlines()[0]}")
 
 
 def _run(folder: Path, settings: Settings) -> RunResult:

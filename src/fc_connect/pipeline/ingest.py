@@ -30,7 +30,7 @@ from fc_connect.errors import (
     StoppedError,
     TooManyRejectsError,
 )
-from fc_connect.fluent import BatchStatus, FluentClient
+from fc_connect.fluent import BatchResult, FluentClient
 from fc_connect.observe import (
     BatchConfirmed,
     BatchSent,
@@ -108,6 +108,15 @@ class FileIngest:
             )
         )
         return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fate:
+    """What became of a batch: what is kept of Fluent's answer, which names every entity."""
+
+    status: str
+    is_failed: bool
+    rejected: tuple[BatchResult, ...]
 
 
 class _Work:
@@ -345,7 +354,7 @@ class _Work:
             )
         return rejects.records
 
-    def _confirmed(self, batch: SentBatch) -> BatchStatus:
+    def _confirmed(self, batch: SentBatch) -> _Fate:
         settings = self._in.config.confirm
         status = confirm(
             self._in.client,
@@ -365,19 +374,21 @@ class _Work:
                 f"{self._path}: batch {batch.batch_id} of job {batch.job_id} is still {status.status} after "
                 f"{settings.timeout}. Nothing is sent again: the next run asks once more."
             )
-        return status
+        return _Fate(status=status.status, is_failed=status.is_failed, rejected=status.rejected)
 
-    def _note_refusals(self, rejects: RejectsFile, batch: SentBatch, status: BatchStatus) -> None:
-        self._in.emit(BatchConfirmed(path=self._path, number=batch.number, rejected=len(status.rejected)))
-        if status.is_failed:
+    def _note_refusals(self, rejects: RejectsFile, batch: SentBatch, fate: _Fate) -> None:
+        self._in.emit(BatchConfirmed(path=self._path, number=batch.number, rejected=len(fate.rejected)))
+        if fate.is_failed:
             raise FCConnectError(
-                f"{self._path}: Fluent failed batch {status.id} of job {status.job_id} as a whole "
-                f"({status.status}): its {batch.count} entities may not be applied. To send the file anew: "
+                f"{self._path}: Fluent failed batch {batch.batch_id} of job {batch.job_id} as a whole "
+                f"({fate.status}): its {batch.count} entities may not be applied. To send the file anew: "
                 f"fc-connect state reset {self._path}"
             )
-        for result in status.rejected:
+        for result in fate.rejected:
             reason = f"refused by Fluent ({result.response_code}): {result.message}"
-            rejects.add(None, reason, {"ref": result.entity_ref, "batch": status.id, "job": status.job_id})
+            rejects.add(
+                None, reason, {"ref": result.entity_ref, "batch": batch.batch_id, "job": batch.job_id}
+            )
 
     def _complete(
         self, summary: SpoolSummary, sent: Sequence[SentBatch], refused: int, leases: Sequence[Lease]
