@@ -57,6 +57,8 @@ __all__ = ["FileIngest", "RunAbortedError", "retry_delay"]
 
 logger = logging.getLogger(__name__)
 
+_CONFIRMED_AT_ONCE = 64  # batches; what waits in memory stays small however large the file
+
 Turn = Callable[[Candidate], AbstractContextManager[Lease | None]]
 
 
@@ -333,16 +335,18 @@ class _Work:
         workers = self._in.config.target.batch.concurrency
         try:
             with ThreadPoolExecutor(workers, thread_name_prefix="fc-connect-confirm") as pool:
-                pending = [
-                    pool.submit(contextvars.copy_context().run, self._confirmed, batch) for batch in batches
-                ]
-                try:
-                    for batch, future in zip(batches, pending, strict=True):
-                        self._note_refusals(rejects, batch, future.result())
-                except BaseException:
-                    for future in pending:
-                        future.cancel()
-                    raise
+                for at in range(0, len(batches), _CONFIRMED_AT_ONCE):
+                    some = batches[at : at + _CONFIRMED_AT_ONCE]
+                    pending = [
+                        pool.submit(contextvars.copy_context().run, self._confirmed, each) for each in some
+                    ]
+                    try:
+                        for batch, future in zip(some, pending, strict=True):
+                            self._note_refusals(rejects, batch, future.result())
+                    except BaseException:
+                        for future in pending:
+                            future.cancel()
+                        raise
         except BaseException:
             rejects.abandon()
             raise

@@ -1,0 +1,104 @@
+"""The reference example as it is written: an S3 folder of CSV files into inventory batches of the daily job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from fc_connect.sandbox import Sandbox
+from tests.servers import spare_port
+from tests.shop import Shop
+
+pytestmark = pytest.mark.service
+
+ACCESS = {"access_key_id": "testing", "secret_access_key": "testing-secret", "region": "us-east-1"}
+MAPPING = {
+    "fields": {
+        "ref": {"source": "sku", "required": True},
+        "productRef": {"source": "sku", "required": True},
+        "locationRef": {"source": "warehouse", "required": True},
+        "qty": {"source": "quantity", "resolver": "sdk.parseInt"},
+        "status": {"source": "status", "resolver": "sdk.uppercase"},
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    port = spare_port()
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str) -> Iterator[Any]:
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing-secret",
+    )
+    client.create_bucket(Bucket="inventory-bucket")
+    yield client
+    for item in client.list_objects_v2(Bucket="inventory-bucket").get("Contents", []):
+        client.delete_object(Bucket="inventory-bucket", Key=item["Key"])
+    client.delete_bucket(Bucket="inventory-bucket")
+    client.close()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, endpoint: str) -> Iterator[Shop]:
+    with Sandbox(processing_time=timedelta(0)) as sandbox:
+        source = {
+            "url": "s3://inventory-bucket/data/",
+            "pattern": "*.csv",
+            "endpoint_url": endpoint,
+            **ACCESS,
+        }
+        yield Shop(
+            tmp_path / "shop",
+            sandbox,
+            mapping=MAPPING,
+            source={**source, "path_style": True},
+            after={"success": "archive/"},
+            job="daily",
+            target={"batch": {"entity_type": "INVENTORY", "action": "UPSERT"}},
+        )
+
+
+def test_the_reference_example_works_as_written(shop: Shop, bucket: Any) -> None:
+    for number in range(3):
+        rows = "".join(f"SKU{n},W{number},{n},active\n" for n in range(20))
+        body = f"sku,warehouse,quantity,status\n{rows}".encode()
+        bucket.put_object(Bucket="inventory-bucket", Key=f"data/stock-{number}.csv", Body=body)
+    bucket.put_object(Bucket="inventory-bucket", Key="data/readme.txt", Body=b"not stock")
+
+    first, second = shop.run(), shop.run()
+
+    assert (first.success, first.files_processed, first.files_skipped, first.errors) == (True, 3, 0, ())
+    assert second.files_processed == 0
+    assert second.batches_sent == 0
+    assert set(shop.deliveries().values()) == {1}
+    assert len(shop.deliveries()) == 60
+    assert len(shop.sandbox.jobs()) == 1
+    keys = {item["Key"] for item in bucket.list_objects_v2(Bucket="inventory-bucket")["Contents"]}
+    assert keys == {"data/readme.txt", *(f"data/archive/stock-{number}.csv" for number in range(3))}
+
+
+def test_a_missing_bucket_is_told(shop: Shop, bucket: Any) -> None:
+    shop.configure(source={**shop.settings["source"], "url": "s3://no-such-bucket/data/"})
+
+    result = shop.run()
+
+    assert not result.success
+    assert "no-such-bucket" in result.errors[0]
+    assert "testing-secret" not in str(result)
