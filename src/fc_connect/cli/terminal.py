@@ -90,7 +90,8 @@ class Progress:
         if self._bars is not None and task is not None:
             self._bars.remove_task(task)
         mark = _MARKS.get(event.outcome, " ")
-        tail = f": {event.error}" if event.error else ""
+        is_told_below = event.outcome in {"failed", "quarantined"}  # the summary lists the errors
+        tail = f": {event.error}" if event.error and not is_told_below else ""
         rejected = f", {event.rejected:,} rejected" if event.rejected else ""
         self._line(
             f"{mark} {event.path}: {event.outcome}, {event.records_sent:,} records sent{rejected}{tail}"

@@ -100,6 +100,9 @@ class FileIngest:
             return None
         work = _Work(self, candidate, record, lease, turn)
         result = work.run()
+        logger.info(
+            "%s: %s, %d records sent: %s", result.path, result.outcome, result.records_sent, result.reason
+        )
         self.emit(
             FileFinished(
                 path=result.path,
@@ -420,7 +423,6 @@ class _Work:
         record = replace(self._record.moved_to(status, at=now, error=str(error)), attempts=attempts)
         if not final:
             record = replace(record, next_attempt_at=now + delay)
-        logger.error("%s: %s", self._path, error)
         try:
             self._save(record)
         except LockLostError as exc:

@@ -74,6 +74,13 @@ class Run:
             stopped=self.stop.is_set(),
         )
         self._note_result(result)
+        logger.info(
+            "run %s: %d files processed, %d records sent, errors: %s",
+            "succeeded" if result.success else "failed",
+            result.files_processed,
+            result.records_sent,
+            "; ".join(result.errors) or "none",
+        )
         self.emit(RunFinished(result=result))
         return result
 
