@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,14 +73,44 @@ def open_kv(url: str, *, clock: Clock | None = None) -> KVStore:
     elif scheme == "sqlite":
         store = backend(_path_of(url), clock=clock)
     else:
+        _check_server(scheme, url)
         store = backend(url)
     return store
 
 
+def _check_server(scheme: str, url: str) -> None:
+    """Refuse a URL that drivers would take apart elsewhere than its writer: they'd repeat pieces of its password."""
+    rest = url.partition(":")[2].removeprefix("//")
+    authority, *behind = re.split(r"[/?#]", rest, maxsplit=1)
+    reason = None
+    if authority.count("@") > 1 or ("@" in "".join(behind) and "@" not in authority):
+        reason = "a user or password in it holds `@`, `/`, `?` or `#`: write these as %40, %2F, %3F and %23"
+    elif re.search(r"%(?![0-9A-Fa-f]{2})", url):
+        reason = "it holds a `%` that begins no escape: write it as %25"
+    elif not url.isprintable() or " " in url:
+        reason = "it holds a space or a control character: write a space as %20"
+    else:
+        try:
+            if "\0" in unquote(url, errors="strict"):
+                reason = "it holds %00"
+            _ = urlsplit(url).port
+        except UnicodeError:
+            reason = "its escapes aren't UTF-8"
+        except ValueError:
+            reason = "its host or port can't be read"
+    if reason is not None:
+        # Without the URL and without a cause: either may hold the password.
+        raise ConfigurationError(f"The {scheme}:// URL of the store can't be used: {reason}.")
+
+
 def _path_of(url: str) -> Path:
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if parts.netloc or not path.startswith("/") or path == "/":
+    try:
+        parts = urlsplit(url)
+        path = unquote(parts.path, errors="strict")
+        path.encode()
+    except ValueError as exc:
+        raise ConfigurationError(f"{url!r} names no file: {exc}.") from exc
+    if parts.netloc or not path.startswith("/") or path == "/" or "\0" in path:
         raise ConfigurationError(
             f"{url!r} names no file: write sqlite:///relative/path or sqlite:////absolute/path."
         )

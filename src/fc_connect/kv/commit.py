@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from fc_connect.errors import KVValueError
+from fc_connect.faults import point
 from fc_connect.kv.base import MAX_COMMIT_KEYS, CommitResult, Key
 from fc_connect.kv.keys import encode_key, encode_value
 
@@ -58,7 +59,10 @@ class Commit:
         self._is_done = True
         if self._contradiction:
             return CommitResult(ok=False, versionstamp=None)
-        return self._apply(self)
+        point("kv.commit")
+        result = self._apply(self)
+        point("kv.committed")
+        return result
 
     def _named(self, key: Key) -> bytes:
         encoded = encode_key(key)

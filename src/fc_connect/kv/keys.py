@@ -51,6 +51,8 @@ def decode_key(encoded: bytes) -> Key:
     parts: list[str | int] = []
     at = 0
     try:
+        if not encoded:
+            raise ValueError("it is empty")
         while at < len(encoded):
             kind = encoded[at : at + 1]
             if kind == _INTEGER and at + 9 <= len(encoded):
@@ -59,6 +61,8 @@ def decode_key(encoded: bytes) -> Key:
             elif kind == _TEXT:
                 end = at + 1
                 while encoded[(end := encoded.index(0, end)) + 1] != 0:
+                    if encoded[end + 1] != 0xFF:
+                        raise ValueError(f"an escape that isn't one at byte {end}")
                     end += 2
                 parts.append(encoded[at + 1 : end].replace(_ESCAPED, b"\x00").decode())
                 at = end + 2
@@ -108,7 +112,7 @@ def decode_value(key: Key, encoded: bytes | str) -> Any:
     """
     try:
         return _decode_json(encoded)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise KVCorruptError(f"The value of {_short(key)} isn't JSON: {exc}.") from exc
 
 

@@ -75,6 +75,7 @@ class RedisKV:
             )
         except ValueError as exc:
             raise ConfigurationError(f"The Redis URL can't be used: {exc}") from exc
+        _check_options(self._client)
         self._tags: set[bytes] = set()
         self._is_closed = False
         try:
@@ -287,6 +288,17 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
     if not ours["wait_replicas"].isdecimal():
         raise ConfigurationError("wait_replicas in the Redis URL must be a whole number.")
     return urlunsplit(parts._replace(query=urlencode(query))), ours
+
+
+def _check_options(client: redis.Redis) -> None:
+    """Refuse options that the driver doesn't know; it would fail with a TypeError at its first connection."""
+    try:
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    except (TypeError, ValueError) as exc:
+        client.close()
+        raise ConfigurationError(
+            f"The Redis URL can't be used: it holds an option that the driver doesn't take ({exc})."
+        ) from exc
 
 
 @contextmanager
