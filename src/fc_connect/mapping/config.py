@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cached_property
@@ -45,6 +46,11 @@ _LATER = {
     "validation": "validation rules",
     "nullable": "null handling",
 }
+_MAX_BYTES = 1024 * 1024
+"""Of a mapping file: what is larger wasn't written by hand."""
+_MAX_VALUES = 200_000
+"""In a mapping: aliases of YAML let a few lines stand for any number of values."""
+_MAX_DEPTH = 100
 _TOP_LATER = {"mutation", "query", "nodes", "returnFields", "arguments", "operationName"}
 
 
@@ -96,6 +102,8 @@ def load_mapping(source: str | Path | Mapping[str, Any]) -> MappingConfig:
     """
     where = "The mapping" if isinstance(source, Mapping) else str(source)
     content = dict(source) if isinstance(source, Mapping) else _read(Path(source))
+    if fault := _not_json(content):
+        raise ConfigurationError(f"{where} can't be used:", problems=[fault])
     problems: list[str] = []
     cleaned = _cleaned(content, problems)
     config: MappingConfig | None = None
@@ -112,20 +120,66 @@ def load_mapping(source: str | Path | Mapping[str, Any]) -> MappingConfig:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
+            raise ConfigurationError(
+                f"{path} is larger than {_MAX_BYTES >> 20} MiB: that is no mapping file."
+            )
+        text = raw.decode("utf-8-sig")
     except FileNotFoundError as exc:
         raise ConfigurationError(f"There is no mapping file {path}.") from exc
-    except (OSError, UnicodeDecodeError) as exc:
+    except (OSError, ValueError) as exc:  # also a NUL in the path, and text that isn't UTF-8
         raise ConfigurationError(f"{path} can't be read: {exc}") from exc
+    kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        content = json.loads(text) if kind == "JSON" else yaml.safe_load(text)
     except json.JSONDecodeError as exc:
         raise ConfigurationError(f"{path}:{exc.lineno}:{exc.colno}: isn't JSON: {exc.msg}") from exc
-    except yaml.YAMLError as exc:
-        raise ConfigurationError(f"{path}: isn't YAML: {exc}") from exc
+    except (yaml.YAMLError, ValueError) as exc:  # numbers of thousands of digits, days that don't exist
+        raise ConfigurationError(f"{path}: isn't {kind}: {exc}") from exc
+    except RecursionError as exc:
+        raise ConfigurationError(f"{path}: is nested too deeply.") from exc
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: expected an object with `fields`, not {type(content).__name__}.")
     return content
+
+
+def _not_json(content: Any) -> str | None:
+    """Say what of the content JSON has no form for, and where; None where all of it is plain."""
+    pending: list[tuple[str, int, Any]] = [("", 0, content)]
+    seen = 0
+    while pending:
+        at, depth, value = pending.pop()
+        seen += 1
+        if seen > _MAX_VALUES:
+            return "holds too many values; aliases of YAML count each time"
+        if depth > _MAX_DEPTH:
+            return f"{at.split('.')[0]}: is nested too deeply"
+        if isinstance(value, Mapping):
+            for name, each in value.items():
+                if not isinstance(name, str) or not _is_text(name):
+                    return f"{at}{name!r}: must be text: write it in quotes"
+                pending.append((f"{at}{name}.", depth + 1, each))
+        elif isinstance(value, list | tuple):
+            pending += [(at, depth + 1, each) for each in value]
+        elif isinstance(value, str):
+            if not _is_text(value):
+                return f"{at.rstrip('.')}: holds half a surrogate pair, which is no character"
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                return f"{at.rstrip('.')}: {value} isn't a number of JSON"
+        elif not isinstance(value, bool | int | None):
+            return f"{at.rstrip('.')}: a {type(value).__name__} has no form in JSON: write it in quotes"
+    return None
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _cleaned(content: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
