@@ -46,7 +46,9 @@ def without_password(value: str) -> str:
         has_password = urlsplit(value).password is not None
     except ValueError as exc:
         raise ValueError(f"isn't a URL: {exc}") from exc
-    if has_password:
+    # A key of AWS may hold a slash; then what lies before it looks like a bucket with a colon.
+    bucket = value[5:].partition("/")[0] if value.lower().startswith("s3://") else ""
+    if has_password or "@" in bucket or (":" in bucket and not bucket.startswith("arn:")):
         raise ValueError("holds a password: give credentials by their own keys")
     return value
 
@@ -94,7 +96,11 @@ def resolvers_place(value: str, info: ValidationInfo) -> str:
     """Refuse what can't be a module or a Python file that is there."""
     place = value.partition(":")[0]
     if place.endswith(".py"):
-        if not (base_dir_of(info) / place).is_file():
+        try:
+            is_there = (base_dir_of(info) / place).is_file()
+        except OSError as exc:  # such as a name that is too long
+            raise ValueError(f"expected the path of a Python file: {exc.strerror}") from exc
+        if not is_there:
             raise ValueError(f"there is no file {base_dir_of(info) / place}")
     elif not all(part.isidentifier() for part in place.split(".")):
         raise ValueError('expected "module:attribute" or the path of a Python file')
@@ -111,6 +117,10 @@ def store_address(value: str) -> str:
     """Refuse what isn't the address of a store."""
     if not re.match(r"[a-z][a-z0-9+.-]*:", value, re.IGNORECASE):
         raise ValueError("expected sqlite:///path, redis://…, postgresql://… or memory:")
+    try:
+        urlsplit(value)
+    except ValueError:
+        raise ValueError("isn't a URL: its host can't be read") from None
     if value.lower().startswith("sqlite:") and not value[7:].startswith("///"):
         raise ValueError("names no file: write sqlite:///relative/path or sqlite:////absolute/path")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +10,24 @@ from typing import Any
 
 from fc_connect.errors import ConfigurationError
 
-__all__ = ["Document", "Location", "SyntaxFault", "read_document"]
+__all__ = ["Document", "Location", "SyntaxFault", "demand_shallow", "is_secret", "read_document"]
 
 Location = tuple[str | int, ...]
 """Keys and list positions, from the outermost on."""
 
 MAX_BYTES = 1024 * 1024
 """Of a file: what is larger wasn't written by hand."""
+
+
+MAX_DEPTH = 100
+"""Of what lies in what: deeper, and the steps that follow would run out of stack."""
+
+_SECRET_NAME = re.compile(r"secret|passw|token|key|credential|^state$", re.IGNORECASE)
+
+
+def is_secret(at: Location) -> bool:
+    """Say whether what stands at `at`, or around it, may be a secret by its name, and so is never repeated."""
+    return any(isinstance(part, str) and _SECRET_NAME.search(part) for part in at) and at[0] != "key"
 
 
 class SyntaxFault(Exception):  # noqa: N818 (never leaves this package)
@@ -48,6 +60,22 @@ class Document:
         return self.lines.get((), None)
 
 
+def demand_shallow(value: Any) -> None:
+    """Raise SyntaxFault where dicts and lists lie in each other more than `MAX_DEPTH` deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise SyntaxFault(f"is nested more than {MAX_DEPTH} deep", line=None)
+
+
 def read_document(path: Path) -> Document:
     """Read a file; its suffix says what it is.
 
@@ -64,6 +92,8 @@ def read_document(path: Path) -> Document:
         raise ConfigurationError(f"{path} is a folder: name the pipeline file in it.") from exc
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be read: {exc.strerror}.") from exc
+    except ValueError as exc:  # a NUL in the path, or half a surrogate pair
+        raise ConfigurationError(f"{str(path)!r} can't be a path: {exc}.") from exc
     if len(content) > MAX_BYTES:
         raise ConfigurationError(f"{path} is larger than {MAX_BYTES >> 20} MiB: that is no pipeline file.")
     try:

@@ -7,7 +7,7 @@ import re
 from bisect import bisect_right
 from typing import Any, NoReturn
 
-from fc_connect.pipeline.config.document import Document, Location, SyntaxFault
+from fc_connect.pipeline.config.document import Document, Location, SyntaxFault, demand_shallow
 
 __all__ = ["parse_json"]
 
@@ -28,6 +28,7 @@ def parse_json(text: str) -> Document:
         raise SyntaxFault(exc.msg, line=exc.lineno) from exc
     except ValueError as exc:
         raise SyntaxFault(str(exc), line=None) from exc
+    demand_shallow(value)
     document = Document(value=value)
     _Lines(text, document).walk(())
     return document

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fc_connect.errors import ConfigurationError
-from fc_connect.pipeline.config.document import Document, Location, read_document
+from fc_connect.pipeline.config.document import Document, Location, SyntaxFault, demand_shallow, read_document
 from fc_connect.pipeline.config.models import PipelineConfig
 from fc_connect.pipeline.config.problems import Found, dotted, problems_of
 from fc_connect.pipeline.config.substitution import substitute
@@ -46,6 +46,10 @@ def parse_config(
     Raises:
         ConfigurationError: every fault.
     """
+    try:
+        demand_shallow(dict(data))
+    except SyntaxFault as exc:
+        raise ConfigurationError(f"{name} {exc.reason}.") from exc
     document = Document(value=copy.deepcopy(dict(data)))
     base = Path.cwd() if base_dir is None else Path(base_dir).absolute()
     return _checked(document, name=name, base_dir=base, environ=environ)

@@ -12,14 +12,13 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fc_connect.pipeline.config.document import Document, Location
+from fc_connect.pipeline.config.document import Document, Location, is_secret
 from fc_connect.pipeline.config.models import PipelineConfig
 
 __all__ = ["Found", "dotted", "problems_of"]
 
 Found = tuple[Location, str]
 
-_SECRET_NAME = re.compile(r"secret|passw|token|key|credential|^state$", re.IGNORECASE)
 _SHOWN = 60  # characters of a value
 
 
@@ -97,7 +96,7 @@ def _sentence(error: ErrorDetails, at: Location, document: Document, from_enviro
 
 
 def _got(value: Any, at: Location, document: Document, from_environment: Set[Location]) -> str:
-    if any(isinstance(part, str) and _SECRET_NAME.search(part) for part in at[-1:]) and at != ("key",):
+    if is_secret(at):
         return ""
     if at in from_environment:
         return ", got what the environment gave in its place"
@@ -118,7 +117,7 @@ def _got(value: Any, at: Location, document: Document, from_environment: Set[Loc
 
 
 def _quote_it(at: Location, document: Document) -> str:
-    text = document.texts.get(at)
+    text = None if is_secret(at) else document.texts.get(at)
     return f': write "{text}" in quotes' if text else ""
 
 

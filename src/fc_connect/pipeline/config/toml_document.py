@@ -6,7 +6,7 @@ import re
 import tomllib
 from typing import Any
 
-from fc_connect.pipeline.config.document import Document, Location, SyntaxFault
+from fc_connect.pipeline.config.document import Document, Location, SyntaxFault, demand_shallow
 
 __all__ = ["parse_toml"]
 
@@ -32,6 +32,7 @@ def parse_toml(text: str) -> Document:
         found = _AT_LINE.search(str(exc))
         line = None if found is None else int(found[1]) if found[1] else text.rstrip().count("\n") + 1
         raise SyntaxFault(_AT_LINE.sub("", str(exc)), line=line) from exc
+    demand_shallow(value)
     document = Document(value=value, lines={(): 1})
     _Lines(text.replace("\r\n", "\n"), document).statements()
     return document

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from fc_connect.pipeline.config.document import Document, Location, SyntaxFault
+from fc_connect.pipeline.config.document import Document, Location, SyntaxFault, demand_shallow, is_secret
 
 __all__ = ["parse_yaml"]
 
@@ -32,7 +32,11 @@ def parse_yaml(text: str) -> Document:
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         reason = ", ".join(part for part in (exc.context, exc.problem) if part)
+        # What the parser quotes may be a secret that wasn't quoted by its writer: `password: *hunter2`.
+        reason = re.sub(r"'(?!<)[^']{3,}'", "'…'", reason)
         raise SyntaxFault(_hinted(reason), line=None if mark is None else mark.line + 1) from exc
+    except ValueError as exc:  # an escape beyond Unicode, a version of thousands of digits
+        raise SyntaxFault("holds an escape or a number that can't be", line=None) from exc
     except yaml.reader.ReaderError as exc:
         line = text.count("\n", 0, exc.position) + 1 if isinstance(exc.position, int) else None
         raise SyntaxFault("holds a character that YAML doesn't allow", line=line) from exc
@@ -40,6 +44,7 @@ def parse_yaml(text: str) -> Document:
     if root is not None:
         document.lines[()] = root.start_mark.line + 1
         document.value = _Walk(document).value(root, ())
+        demand_shallow(document.value)
     return document
 
 
@@ -48,6 +53,8 @@ def _hinted(reason: str) -> str:
         return f"{reason}: indent with spaces, not with tabs"
     if "mapping values are not allowed" in reason:
         return f"{reason}: a text with `: ` in it must be quoted, and keys of one level be indented alike"
+    if "undefined alias" in reason or "undefined tag handle" in reason:
+        return f"{reason}: a text that begins with `*`, `&` or `!` must be quoted"
     if "expected a single document" in reason:
         return f"{reason}: one file holds one pipeline"
     return reason
@@ -76,7 +83,7 @@ class _Walk:
                 return self._mapping(node, at)
         finally:
             self._open.discard(id(node))
-        self._fault(at, f"the tag {node.tag!r} isn't supported")
+        self._unknown_tag(at, node)
         return None
 
     def _sequence(self, node: SequenceNode, at: Location) -> list[Any]:
@@ -141,12 +148,17 @@ class _Walk:
                 "int": ", or a plain number",
                 "float": ", or a plain number",
             }
+            shown, written = ("this", "it") if is_secret(at) else (text, f'"{text}"')
             self._fault(
-                at, f'YAML reads {text} as {_reading(node)}: write "{text}" in quotes{plain.get(kind, "")}'
+                at, f"YAML reads {shown} as {_reading(node)}: write {written} in quotes{plain.get(kind, '')}"
             )
         else:
-            self._fault(at, f"the tag {node.tag!r} isn't supported")
+            self._unknown_tag(at, node)
         return None
+
+    def _unknown_tag(self, at: Location, node: Node) -> None:
+        named = "this tag" if is_secret(at) else f"the tag {node.tag!r}"
+        self._fault(at, f"{named} isn't supported: a text that begins with `!` must be quoted")
 
     def _fault(self, at: Location, text: str) -> None:
         self._document.problems.append((at, text))
