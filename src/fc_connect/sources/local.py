@@ -54,15 +54,21 @@ class LocalSource:
         """
         path = url
         if "://" in url:
-            parts = urlsplit(url)
-            path = unquote(parts.path)
+            try:
+                parts = urlsplit(url)
+                path = unquote(parts.path, errors="strict")
+            except ValueError as exc:
+                raise ConfigurationError(f"The source {url!r} isn't a URL of a folder: {exc}.") from exc
             if parts.netloc not in {"", "localhost"} or parts.query or parts.fragment or not path:
                 raise ConfigurationError(
                     f"{url!r} names no folder: write file:///absolute/path (three slashes) or a plain path."
                 )
         if not path or "\0" in path:
             raise ConfigurationError(f"The source {url!r} names no folder: write a path, such as ./inbox.")
-        return cls((base or Path()) / Path(path).expanduser())
+        try:
+            return cls((base or Path()) / Path(path).expanduser())
+        except (RuntimeError, ValueError) as exc:  # no home for `~`, or half a surrogate pair
+            raise ConfigurationError(f"The source {url!r} names no folder: {exc}") from exc
 
     def __repr__(self) -> str:
         return f"LocalSource({self.url!r})"

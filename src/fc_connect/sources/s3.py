@@ -314,11 +314,18 @@ class S3Source:
 
 def _bucket_and_prefix(url: str) -> tuple[str, str]:
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    if "@" in bucket or not bucket or url == bucket:
-        shown = "s3://…@…" if "@" in bucket else url
+    is_odd = ":" in bucket and not bucket.startswith(
+        "arn:"
+    )  # as in s3://key:secret@bucket, the secret with a slash
+    if "@" in bucket or is_odd or not bucket or url == bucket:
+        shown = "s3://…@…" if "@" in bucket or is_odd else url
         raise ConfigurationError(
             f"{shown!r} names no bucket: write s3://bucket/prefix/, keys go into options."
         )
+    try:
+        url.encode()
+    except UnicodeEncodeError as exc:
+        raise ConfigurationError(f"{url!r} names no bucket: it holds half a surrogate pair.") from exc
     prefix = prefix.lstrip("/")
     return bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
