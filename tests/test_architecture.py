@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fc_connect.faults import POINTS
+
 SRC = Path(__file__).parents[1] / "src" / "fc_connect"
 
 # What each part may import besides itself. Adding an arrow is a decision about the design.
@@ -31,7 +33,19 @@ MAY_IMPORT = {
     "testing": GROUND | {"kv", "sources"},
     "proof": GROUND | {"observe", "kv", "state", "sources", "pipeline", "sandbox", "testing"},
     "cli": GROUND
-    | {"observe", "kv", "state", "sources", "formats", "mapping", "fluent", "targets", "pipeline", "sandbox", "proof"},
+    | {
+        "observe",
+        "kv",
+        "state",
+        "sources",
+        "formats",
+        "mapping",
+        "fluent",
+        "targets",
+        "pipeline",
+        "sandbox",
+        "proof",
+    },
 }
 DRIVERS = {
     "boto3",
@@ -82,3 +96,17 @@ def test_importing_the_package_loads_no_driver() -> None:
     ).stdout.split()
 
     assert not DRIVERS & set(loaded)
+
+
+def test_every_fault_point_is_listed_and_lies_in_the_code_once() -> None:
+    named = [
+        node.args[0].value
+        for path in SRC.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "point"
+        and isinstance(node.args[0], ast.Constant)
+    ]
+
+    assert sorted(map(str, named)) == sorted(POINTS)

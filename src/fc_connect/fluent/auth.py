@@ -15,6 +15,7 @@ from typing import Any, TypeGuard
 
 from fc_connect.clock import Clock
 from fc_connect.errors import FluentAPIError, FluentUnavailableError
+from fc_connect.faults import point
 
 __all__ = ["Credentials", "Grant", "TokenSource", "read_grant"]
 
@@ -172,7 +173,9 @@ class TokenSource:
     def _renew(self, renewal: _Renewal) -> str:
         try:
             asked_at = self._clock.monotonic()  # before the request: the server counts from its answer on
+            point("token.request")
             grant = self._granted()
+            point("token.granted")
             seconds = grant.lifetime.total_seconds()
             # A lifetime below two buffers is halved instead, or each call would log in anew.
             good_for = max(seconds - _BUFFER.total_seconds(), seconds / 2)

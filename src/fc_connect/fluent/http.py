@@ -17,6 +17,7 @@ import httpx
 
 from fc_connect.clock import Clock
 from fc_connect.errors import AuthenticationError, FluentAPIError, FluentUnavailableError
+from fc_connect.faults import point
 from fc_connect.fluent.auth import Credentials, Grant, TokenSource, read_grant
 from fc_connect.fluent.deadline import DeadlineTransport
 from fc_connect.fluent.exchange import Answer, Call
@@ -162,11 +163,14 @@ class Channel:
             call.method, call.path, content=call.body, params=call.query, headers=headers
         )
         with self._transport.within(self._timeout):
+            point("http.request")
             response = self._http.send(request, stream=True)
+            point("http.sent")
             try:
                 content = self._content(response)
             finally:
                 response.close()
+        point("http.answered")
         named = next(
             (response.headers[n] for n in _REQUEST_ID_HEADERS if response.headers.get(n)), request_id
         )

@@ -30,6 +30,7 @@ from fc_connect.errors import (
     StoppedError,
     TooManyRejectsError,
 )
+from fc_connect.faults import point
 from fc_connect.fluent import BatchResult, FluentClient
 from fc_connect.observe import (
     BatchConfirmed,
@@ -204,6 +205,7 @@ class _Work:
     def _process(self) -> FileResult:
         planner = self._in.planner
         self._begin(planner)
+        point("file.begun")
         # Asked once more when it may be sent: a newer file can be delivered while this one is read.
         if self._in.config.order == "time" and (newer := self._overtaken_by()) is not None:
             return self._superseded(newer)
@@ -213,6 +215,7 @@ class _Work:
         else:
             plan = planner.plan(self._candidate.file, self._record.file_id, self._folder)
             self._take_over(plan.summary)
+            point("file.planned")
             self._in.emit(
                 FileMapped(
                     path=self._path,
@@ -225,6 +228,7 @@ class _Work:
                 plan.remove()
                 return self._skipped(FileStatus.SKIPPED, f"has the same content as {twin.file_name}")
         with self._turn(self._candidate) as turn:
+            point("file.turn")
             leases = [self._lease] if turn is None else [self._lease, turn]
             if turn is not None and (newer := self._overtaken_by()) is not None:
                 if isinstance(plan, Spool):
@@ -305,7 +309,9 @@ class _Work:
         if summary is None:
             raise RunError(f"{self._path}: the file was not read to its end.")
         self._take_over(summary)
+        point("file.delivered")
         refused = self._confirm(sender.sent)
+        point("file.confirmed")
         self._complete(summary, sender.sent, refused, leases)
         if isinstance(plan, Spool):
             plan.remove()

@@ -6,6 +6,7 @@ import threading
 from datetime import datetime
 from typing import Literal
 
+from fc_connect.faults import point
 from fc_connect.fluent import FluentClient
 from fc_connect.state import StateService
 
@@ -72,4 +73,5 @@ def open_job(
 def _created(state: StateService, client: FluentClient, name: str) -> str:
     job = client.create_job(name)
     state.job_tracker.track(job.id, name=name)
+    point("job.tracked")
     return job.id

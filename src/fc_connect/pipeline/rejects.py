@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fc_connect.errors import MappingError
+from fc_connect.faults import point
 from fc_connect.pipeline.spool import disk_errors
 
 __all__ = ["RejectsFile"]
@@ -56,7 +57,9 @@ class RejectsFile:
                 self.path.unlink(missing_ok=True)
                 return None
             self._file.close()
+            point("rejects.rename")
             self._draft.replace(self.path)
+            point("rejects.renamed")
         return self.path
 
     def append(self, path: Path) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from fc_connect.clock import Clock
 from fc_connect.errors import FCConnectError, KVError, LockHeldError, SourceError, StoppedError
+from fc_connect.faults import point
 from fc_connect.observe import FileSkipped, Listener, RunFinished, RunStarted
 from fc_connect.pipeline.config import PipelineConfig
 from fc_connect.pipeline.discovery import Candidate, Listing, discover
@@ -51,8 +52,10 @@ class Run:
         began = self.clock.monotonic()
         errors: list[str] = []
         try:
+            point("run.opened")
             started_at = self.state.kv.now()
             listing = discover(self.config, self.source, self.state, now=self.clock.now())
+            point("run.listed")
             self.completed_before = listing.completed_before
             self.emit(RunStarted(files=len(listing.candidates), skipped=listing.completed_before))
             for skipped in listing.skipped:
@@ -74,6 +77,7 @@ class Run:
             stopped=self.stop.is_set(),
         )
         self._note_result(result)
+        point("run.ended")
         logger.info(
             "run %s: %d files processed, %d records sent, errors: %s",
             "succeeded" if result.success else "failed",
@@ -132,6 +136,7 @@ class Run:
             return False
         self.results.pop(path, None)
         with lease:
+            point("run.claimed")
             result = self.ingest.run(candidate, lease, turn=self._turn)
             if result is None:
                 self._finished_elsewhere(record)
@@ -183,8 +188,10 @@ class Run:
         folder = after.success if record.status is FileStatus.COMPLETED else after.failure
         if folder is None:
             return
+        point("file.move")
         try:
             self.source.move(candidate.file, f"{folder.strip('/')}/{candidate.file.path}")
+            point("file.moved")
         except SourceError as exc:
             logger.warning(
                 "%s: is %s, but can't be moved to %s: %s", candidate.file.path, record.status, folder, exc

@@ -25,6 +25,7 @@ from fc_connect.errors import (
     StateConflictError,
     StoppedError,
 )
+from fc_connect.faults import point
 from fc_connect.fluent import FluentClient
 from fc_connect.pipeline.doubt import Absent, Arrived, DoubtResolver, Refs, refs_of
 from fc_connect.pipeline.spool import PlannedBatch
@@ -174,6 +175,7 @@ class Sender:
             else:
                 del self._known[batch.number]
                 self._state.forget_batch(self._file, batch.number, *self._leases)
+            point("send.settled")
 
     def send(self, batches: Iterable[PlannedBatch]) -> None:
         """Send what isn't settled, and return when the ledger has every batch as `sent`.
@@ -257,7 +259,9 @@ class Sender:
                 with self._flights.fly():
                     self._state.save_batches(self._file, [*done, record], *self._leases)
                     done.clear()
+                    point("send.intended")
                     receipt = self._client.send_batch_body(job_id, batch.body, count=batch.count)
+                    point("send.answered")
                     return self._confirm(record, receipt.id, is_new=True)
             except FluentOutcomeUnknownError as exc:
                 logger.warning("%s: batch %d: %s", self._file.file_name, batch.number, exc)
@@ -296,7 +300,9 @@ class Sender:
             self._doubts[batch.number] = refs
         with self._flights.look():
             others = [each for number, each in self._doubts.items() if number != batch.number]
+            point("send.in-doubt")
             answer = self._resolver.resolve(record, refs, others=others, confirmed=self._confirmed)
+            point("send.looked-up")
             del self._doubts[batch.number]
             if isinstance(answer, Arrived):
                 logger.info("%s: batch %d had arrived", self._file.file_name, batch.number)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fc_connect.errors import RunError
+from fc_connect.faults import point
 
 __all__ = ["PlannedBatch", "Spool", "SpoolSummary", "SpoolWriter", "disk_errors"]
 
@@ -106,7 +107,9 @@ class Spool:
 
     def remove(self) -> None:
         """Free the disk space."""
+        point("spool.remove")
         shutil.rmtree(self.folder, ignore_errors=True)
+        point("spool.removed")
 
     def _entries(self) -> Iterator[tuple[int, int, int, bytes]]:
         with (self.folder / "index").open("rb") as index:
@@ -130,6 +133,7 @@ class SpoolWriter:
             folder.mkdir(parents=True, mode=0o700)
             self._bodies = (folder / "bodies").open("wb", buffering=1 << 18)
             self._index = (folder / "index").open("wb")
+        point("spool.opened")
 
     def add(self, entity: bytes) -> None:
         """Append one entity; the encoded text holds no newline."""
@@ -174,7 +178,9 @@ class SpoolWriter:
                 json.dump(asdict(summary), file)
                 file.flush()
                 os.fsync(file.fileno())
+            point("spool.rename")
             draft.replace(self.folder / "plan.json")
+            point("spool.renamed")
         return Spool(self.folder, summary, (self._prefix, self._suffix))
 
     def flush_batch(self) -> None:
@@ -201,6 +207,7 @@ class SpoolWriter:
             self._bodies.write(entities + _SEPARATOR)
             self._index.write(_ENTRY.pack(self._offset, len(entities), count, digest.digest()))
         self._offset += len(entities) + len(_SEPARATOR)
+        point("spool.cut")
         self._pending.clear()
         self.entities += count
         self.batches += 1
@@ -214,6 +221,7 @@ class SpoolWriter:
         if self._bodies.closed:
             return
         self._flush()
+        point("spool.sync")
         with disk_errors(self.folder):
             for file in (self._bodies, self._index):
                 file.flush()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from fc_connect.faults import point
 from fc_connect.kv.base import MAX_COMMIT_KEYS, Atomic, Key, KVStore
 from fc_connect.state.files import FileRecord
 from fc_connect.state.records import from_entry, to_json
@@ -108,7 +109,9 @@ class BatchLedger:
         write = self._kv.atomic()
         for key in keys:
             write.delete(key)
+        point("state.clear-batches")
         write.commit()
+        point("state.cleared-batches")
         count = len(keys)
         keys.clear()
         return count

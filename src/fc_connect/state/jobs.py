@@ -10,6 +10,7 @@ from typing import Any
 
 from fc_connect.clock import Clock
 from fc_connect.errors import StateConflictError, StateError
+from fc_connect.faults import point
 from fc_connect.kv.base import KVStore
 from fc_connect.state.lease import Leases
 from fc_connect.state.records import from_entry, to_json
@@ -67,13 +68,17 @@ class DailyJobs:
             if job is not None and job.job_id != instead_of:
                 return job
             closed = (*job.closed, job.job_id) if job is not None else ()
-            return self._store(create(now), now, closed=closed)
+            point("job.create")
+            job_id = create(now)
+            point("job.created")
+            return self._store(job_id, now, closed=closed)
 
     def _store(self, job_id: str, now: datetime, *, closed: tuple[str, ...]) -> DailyJob:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         job = DailyJob(job_id=job_id, created_at=now, expires_at=midnight, closed=closed)
         # Kept for a week after it closed, for a person who asks what became of a file.
         self._kv.set(self._key(now), to_json(job), expire_in=midnight - now + timedelta(days=7))
+        point("job.stored")
         return job
 
     def _key(self, now: datetime) -> tuple[str, ...]:

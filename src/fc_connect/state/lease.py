@@ -27,6 +27,7 @@ from fc_connect.errors import (
     LockLostError,
     StateConflictError,
 )
+from fc_connect.faults import point
 from fc_connect.kv.base import Atomic, Entry, KVStore
 from fc_connect.state.owner import Owner
 from fc_connect.state.records import from_entry, to_json
@@ -123,6 +124,7 @@ class Lease:
             info = replace(self._info, expires_at=self._kv.now() + timeout)
             write = self._kv.atomic().check(self._key, self._versionstamp)
             write.set(self._key, to_json(info), expire_in=timeout if self._kv.has_clock else None)
+            point("lease.renew")
             try:
                 versionstamp = write.commit().versionstamp
             except KVCommitUnknownError:
@@ -135,6 +137,7 @@ class Lease:
             else:
                 self._info, self._versionstamp = info, versionstamp
                 self._held_until = asked_at + self._info.timeout
+                point("lease.renewed")
 
     def release(self) -> None:
         """Give the lock back if it is still ours. Twice is no fault.
@@ -149,8 +152,10 @@ class Lease:
             if self.lost.is_set():
                 return
             self.lost.set()
+            point("lease.release")
             try:
                 self._kv.atomic().check(self._key, self._versionstamp).delete(self._key).commit()
+                point("lease.released")
             except KVCommitUnknownError:
                 logger.warning("lock %s: the release may not have arrived; it expires by itself", self.name)
 
@@ -311,6 +316,7 @@ class Leases:
         write = self._kv.atomic().check(key, None if entry is None else entry.versionstamp)
         write.check(fence_key, None if fence is None else fence.versionstamp).set(fence_key, token)
         write.set(key, to_json(info), expire_in=timeout if self._kv.has_clock else None)
+        point("lease.acquire")
         try:
             versionstamp = write.commit().versionstamp
         except KVCommitUnknownError:
@@ -321,6 +327,7 @@ class Leases:
             return None, self.get(name)
         if holder is not None:
             logger.warning("lock on %s: taken over from %s, which is gone", about or name, holder.owner)
+        point("lease.acquired")
         held_until = asked_at + timeout.total_seconds()
         lease = Lease(self._kv, info, versionstamp, held_until, clock=self._clock, workflow=self._workflow)
         return lease, None

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import KVCommitUnknownError, StateConflictError
+from fc_connect.faults import point
 from fc_connect.kv.base import Atomic, KVStore
 from fc_connect.state.batches import BatchLedger, BatchRecord
 from fc_connect.state.files import FileLedger, FileRecord, FileStatus
@@ -88,7 +89,9 @@ class StateService:
         Raises:
             LockLostError: nothing was written.
         """
+        point("state.save-file")
         self._commit_idempotent(lambda: self.files.put(self.kv.atomic(), record), leases)
+        point("state.saved-file")
 
     def save_batches(self, file: FileRecord, batches: Sequence[BatchRecord], *leases: Lease) -> None:
         """Store up to 45 batches of a file in one commit while `leases` are held.
@@ -96,18 +99,24 @@ class StateService:
         Raises:
             LockLostError: nothing was written.
         """
+        point("state.save-batches")
         self._commit_idempotent(lambda: self.batches.put(self.kv.atomic(), file, batches), leases)
+        point("state.saved-batches")
 
     def forget_batch(self, file: FileRecord, number: int, *leases: Lease) -> None:
         """Take back the intent to send a batch that is known not to have left."""
+        point("state.forget-batch")
         self._commit_idempotent(lambda: self.batches.forget(self.kv.atomic(), file, [number]), leases)
+        point("state.forgot-batch")
 
     def complete_file(self, record: FileRecord, *leases: Lease) -> SyncState:
         """Mark a file as completed and move the watermark in one commit, while `leases` are held.
 
         Afterwards its batches are compacted into the record. Twice is no fault.
         """
+        point("state.complete")
         sync = self._mark([record], leases)
+        point("state.completed")
         self.batches.clear(record.file_id)
         return sync
 
