@@ -44,5 +44,9 @@ class Answer:
         """Return the body decoded; None where it isn't JSON."""
         try:
             return msgspec.json.decode(self.content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+            RecursionError,
+        ):  # the last: brackets by the thousand
             return None

@@ -14,6 +14,7 @@ from fc_connect.fluent.answers import integer_of, objects_of
 __all__ = ["gather"]
 
 _MAX_PAGE = 5000
+_MAX_PAGES = 2000  # a server may always name a larger total
 
 
 def gather(
@@ -34,7 +35,11 @@ def gather(
     if (integer_of(first, "start") or 0) != 0:
         return items, False
     last = found
+    pages = 1
     while len(items) < total:
+        pages += 1
+        if pages > _MAX_PAGES:
+            return items, False
         start = len(items)
         page = fetch(start, min(total - start, _MAX_PAGE))
         found = None if page is None else objects_of(page, name)

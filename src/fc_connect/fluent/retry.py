@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import httpx
 
-__all__ = ["Verdict", "backoff", "judge_failure", "judge_status", "parse_retry_after"]
+__all__ = ["Verdict", "backoff", "judge_failure", "judge_status", "parse_http_date", "parse_retry_after"]
 
 # Raised before a byte of the request left this machine: no connection, no TLS, no free slot in the pool.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -81,10 +81,14 @@ def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
     value = value.strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
         return timedelta(seconds=float(value))
+    at = parse_http_date(value)
+    return None if at is None else min(max(at - now, timedelta(0)), _FOREVER)
+
+
+def parse_http_date(value: str | None) -> datetime | None:
+    """Read a date of HTTP (RFC 9110, 5.6.7); None where it is none."""
     try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
+        at = parsedate_to_datetime(value or "")
+    except (ValueError, OverflowError, TypeError):
         return None
-    if at.tzinfo is None:  # "-0000" says UTC, of unknown local zone
-        at = at.replace(tzinfo=UTC)
-    return min(max(at - now, timedelta(0)), _FOREVER)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at  # "-0000" says UTC, of unknown local zone
