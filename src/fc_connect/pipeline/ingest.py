@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from fc_connect.errors import (
     FluentOutcomeUnknownError,
     FluentUnavailableError,
     KVError,
+    LockHeldError,
     LockLostError,
     RunError,
     SourceUnavailableError,
@@ -86,6 +88,28 @@ class FileIngest:
     """The job of the whole run, where the pipeline wants one."""
     stop: threading.Event
     emit: Listener
+
+    def sweep(self) -> None:
+        """Clear up after finished files whose run was killed before it could: disk space and batch ledger."""
+        left = set(self.state.batches.files())
+        if self.spool_folder.is_dir():
+            left |= {each.name for each in self.spool_folder.iterdir() if each.is_dir()}
+        for record in self.state.files.get_many(sorted(left)):
+            if record is None or not record.status.is_terminal:
+                continue
+            try:
+                with self.state.lock(
+                    record.lock_name, timeout=self.config.lease.timeout, about="clearing up"
+                ):
+                    self._clear(record.file_id)
+            except LockHeldError:
+                logger.info("%s: another worker clears up after it", record.file_name)
+
+    def _clear(self, file_id: str) -> None:
+        record = self.state.files.get(file_id)  # it may have been reset meanwhile
+        if record is not None and record.status.is_terminal:
+            self.state.batches.clear(file_id)
+            shutil.rmtree(self.spool_folder / file_id, ignore_errors=True)
 
     def run(self, candidate: Candidate, lease: Lease, *, turn: Turn) -> FileResult | None:
         """Process one file under its lock; None where another worker has finished it meanwhile.

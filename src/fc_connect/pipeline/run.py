@@ -61,6 +61,7 @@ class Run:
             for skipped in listing.skipped:
                 self._note(skipped)
             self._move_leftovers(listing)
+            self.ingest.sweep()
             self._take_all(listing, started_at)
         except RunAbortedError as exc:
             errors.append(str(exc))
@@ -127,7 +128,7 @@ class Run:
             return True
         try:
             lease = self.state.lock(
-                f"file:{record.path_id}", timeout=self.config.lease.timeout, about=path, stop=self.stop
+                record.lock_name, timeout=self.config.lease.timeout, about=path, stop=self.stop
             )
         except LockHeldError as exc:
             if path not in self.results:
@@ -172,7 +173,7 @@ class Run:
 
     def _move_leftovers(self, listing: Listing) -> None:
         for candidate in listing.done:
-            name = f"file:{candidate.record.path_id}"
+            name = candidate.record.lock_name
             try:
                 with self.state.lock(name, timeout=self.config.lease.timeout, about="moving away"):
                     self._move(candidate)

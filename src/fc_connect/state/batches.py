@@ -90,6 +90,15 @@ class BatchLedger:
                     return True
         return False
 
+    def files(self) -> Iterator[str]:
+        """Yield the id of every file that has batches here, at the cost of one look per file."""
+        prefix = (self._workflow, "batch")
+        entry = next(self._kv.list(prefix, limit=1), None)
+        while entry is not None:
+            file_id = str(entry.key[2])
+            yield file_id
+            entry = next(self._kv.list(prefix, start=(*prefix, file_id + "\0"), limit=1), None)
+
     def clear(self, file_id: str) -> int:
         """Remove every batch of a file version, of all its runs, and return how many there were.
 

@@ -120,6 +120,11 @@ class FileRecord:
         return digest_of(self.source, self.file_name)
 
     @property
+    def lock_name(self) -> str:
+        """The lock under which this path is worked on, whatever the version."""
+        return f"file:{self.path_id}"
+
+    @property
     def position(self) -> tuple[datetime, str]:
         """Where the file stands in order of time; the watermark is the greatest of these."""
         return self.last_modified, self.file_name

@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fc_connect.clock import Clock
-from fc_connect.errors import StateConflictError, StateError
+from fc_connect.errors import LockLostError, StateConflictError, StateError
 from fc_connect.faults import point
-from fc_connect.kv.base import KVStore
+from fc_connect.kv.base import Atomic, KVStore
 from fc_connect.state.lease import Leases
 from fc_connect.state.records import from_entry, to_json
 
 __all__ = ["DailyJob", "DailyJobs", "JobTracker", "TrackedBatch", "TrackedJob"]
 
-_CREATION_TIMEOUT = timedelta(minutes=2)
+_CREATION_LEASE = timedelta(seconds=5)  # renewed while it takes longer; after a crash nobody waits longer
+_CREATION_WAIT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,9 @@ class DailyJobs:
 
     def set(self, job_id: str) -> DailyJob:
         """Make `job_id` the job of today, whatever it was."""
-        return self._store(job_id, self._kv.now(), closed=())
+        job = _job_of(job_id, self._kv.now(), closed=())
+        self._put(self._kv.atomic(), job).commit()
+        return job
 
     def get_or_create(self, create: Callable[[datetime], str], *, instead_of: str | None = None) -> DailyJob:
         """Return today's job; where there is none, one caller of all makes it with `create(now)`.
@@ -61,8 +64,8 @@ class DailyJobs:
         if job is not None and job.job_id != instead_of:
             return job
         with self._leases.acquire(
-            "daily-job", timeout=_CREATION_TIMEOUT, wait=_CREATION_TIMEOUT, about="making the daily job"
-        ):
+            "daily-job", timeout=_CREATION_LEASE, wait=_CREATION_WAIT, about="making the daily job"
+        ) as lease:
             now = self._kv.now()
             job = self.get()
             if job is not None and job.job_id != instead_of:
@@ -71,18 +74,30 @@ class DailyJobs:
             point("job.create")
             job_id = create(now)
             point("job.created")
-            return self._store(job_id, now, closed=closed)
+            made = _job_of(job_id, now, closed=closed)
+            try:
+                lease.commit(self._put(self._kv.atomic(), made))
+            except LockLostError:
+                # This worker was held up for so long that another made one meanwhile: ours stays empty.
+                job = self.get()
+                if job is None or job.job_id == instead_of:
+                    raise
+                return job
+            point("job.stored")
+            return made
 
-    def _store(self, job_id: str, now: datetime, *, closed: tuple[str, ...]) -> DailyJob:
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        job = DailyJob(job_id=job_id, created_at=now, expires_at=midnight, closed=closed)
+    def _put(self, write: Atomic, job: DailyJob) -> Atomic:
         # Kept for a week after it closed, for a person who asks what became of a file.
-        self._kv.set(self._key(now), to_json(job), expire_in=midnight - now + timedelta(days=7))
-        point("job.stored")
-        return job
+        kept = job.expires_at - job.created_at + timedelta(days=7)
+        return write.set(self._key(job.created_at), to_json(job), expire_in=kept)
 
     def _key(self, now: datetime) -> tuple[str, ...]:
         return (self._workflow, "job", "daily", now.date().isoformat())
+
+
+def _job_of(job_id: str, now: datetime, *, closed: tuple[str, ...]) -> DailyJob:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return DailyJob(job_id=job_id, created_at=now, expires_at=midnight, closed=closed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
