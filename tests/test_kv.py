@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ from fc_connect.errors import (
     KVUnavailableError,
     KVValueError,
 )
-from fc_connect.kv import Key, KVStore, open_kv
+from fc_connect.kv import Guarantee, Key, KVStore, open_kv
 from fc_connect.kv.keys import decode_key, encode_key, key_range
 from fc_connect.kv.steady import Anchor, SteadyClock
 from fc_connect.testing.kv import KVConformance
@@ -211,6 +212,26 @@ def test_a_server_that_is_not_there_is_unavailable_and_no_password_shows(url: st
 def test_redis_refuses_a_commit_across_first_parts(redis_url: str) -> None:
     with open_kv(redis_url) as kv, pytest.raises(KVValueError, match="first part"):
         kv.atomic().set(("a", 1), 1).set(("b", 1), 1).commit()
+
+
+@pytest.mark.service
+def test_redis_that_may_forget_is_told_apart(redis_url: str) -> None:
+    client = redis.Redis.from_url(redis_url)
+    with open_kv(redis_url) as kv, open_kv(f"{redis_url}?durable=yes") as trusted:
+        assert kv.lacks() == {}
+        client.config_set("appendfsync", "everysec")
+        try:
+            assert "appendfsync always" in kv.lacks()[Guarantee.DURABLE]
+            assert trusted.lacks() == {}
+        finally:
+            client.config_set("appendfsync", "always")
+            client.close()
+
+
+@pytest.mark.service
+def test_postgresql_that_may_forget_is_told_apart(postgres_url: str) -> None:
+    with open_kv(postgres_url) as kv:  # the server of the tests doesn't wait for its disk
+        assert "fsync = on" in kv.lacks()[Guarantee.DURABLE]
 
 
 def test_a_second_process_sees_the_first_ones_time(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fc_connect.errors import ConfigurationError
 from fc_connect.observe import BatchSent, Event
 from fc_connect.pipeline import FileOutcome
 from fc_connect.sandbox import Fault, FaultKind, Sandbox
@@ -449,3 +450,21 @@ def test_an_outage_of_fluent_stops_the_run_and_counts_against_no_file(shop: Shop
     assert not failed.success
     assert result.success
     assert set(shop.deliveries().values()) == {1}
+
+
+def test_exactly_once_is_refused_where_the_store_can_not_keep_it(shop: Shop) -> None:
+    shop.configure(state="memory:", exactly_once="required")
+    shop.stock("a.csv", warehouse="W1", rows=3)
+
+    with pytest.raises(ConfigurationError, match="durable: it is gone with its process"):
+        shop.run()
+
+    assert not shop.deliveries()
+
+
+def test_exactly_once_may_be_preferred_alone(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    shop.configure(state="memory:")
+    shop.stock("a.csv", warehouse="W1", rows=3)
+
+    assert shop.run().success
+    assert "gone with its process" in caplog.text

@@ -16,6 +16,7 @@ from fc_connect.kv.base import (
     Atomic,
     CommitResult,
     Entry,
+    Guarantee,
     Key,
     KVStore,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Atomic",
     "CommitResult",
     "Entry",
+    "Guarantee",
     "KVStore",
     "Key",
     "open_kv",

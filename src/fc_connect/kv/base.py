@@ -6,9 +6,10 @@ versionstamps and atomic commits with checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -19,6 +20,7 @@ __all__ = [
     "Atomic",
     "CommitResult",
     "Entry",
+    "Guarantee",
     "KVStore",
     "Key",
 ]
@@ -32,6 +34,17 @@ MAX_KEY_BYTES = 1024
 """Of an encoded key."""
 MAX_COMMIT_KEYS = 100
 """Checks, sets and deletes of one commit name at most so many different keys."""
+
+
+class Guarantee(StrEnum):
+    """What exactly-once delivery needs of a store, and one may lack."""
+
+    ATOMIC = "atomic"
+    """A commit of several keys happens as a whole or not at all. Without it no pipeline runs."""
+    LINEARIZABLE = "linearizable"
+    """Whoever reads after a commit sees it, and of two commits that contradict each other one holds."""
+    DURABLE = "durable"
+    """A commit that returned outlives the store's crash, and the power cut of its machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +138,14 @@ class KVStore(Protocol):
 
     def now(self) -> datetime:
         """Return the store's own time, aware and in UTC; expiry is judged by it."""
+        ...
+
+    def lacks(self) -> Mapping[Guarantee, str]:
+        """Return what this store, as it is set up, can't promise, each with the reason and what would mend it.
+
+        Empty for a store that keeps them all. A server is asked how it is set up; where it doesn't tell, that is
+        the reason.
+        """
         ...
 
     def close(self) -> None:

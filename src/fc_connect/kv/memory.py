@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import KVUnavailableError
-from fc_connect.kv.base import CommitResult, Entry, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 from fc_connect.kv.steady import SteadyClock
@@ -95,6 +95,9 @@ class MemoryKV:
 
     def now(self) -> datetime:
         return self._clock.now()
+
+    def lacks(self) -> Mapping[Guarantee, str]:
+        return {Guarantee.DURABLE: "it is gone with its process; name a file or a server in `state:`"}
 
     def close(self) -> None:
         self._is_closed = True

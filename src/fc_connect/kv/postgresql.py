@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -22,7 +22,7 @@ from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from fc_connect.errors import KVCommitUnknownError, KVCorruptError, KVError, KVUnavailableError
-from fc_connect.kv.base import CommitResult, Entry, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 
@@ -139,6 +139,17 @@ class PostgreSQLKV:
     def now(self) -> datetime:
         [(now,)] = self._do(lambda connection: connection.execute("SELECT clock_timestamp()").fetchall())
         return now.astimezone(UTC)  # type: ignore[no-any-return]
+
+    def lacks(self) -> Mapping[Guarantee, str]:
+        query = (
+            "SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off'"
+        )
+        off = sorted(name for (name,) in self._do(lambda connection: connection.execute(query).fetchall()))
+        if not off:
+            return {}
+        return {
+            Guarantee.DURABLE: f"the server may forget commits: set {' and '.join(f'`{each} = on`' for each in off)}"
+        }
 
     def close(self) -> None:
         with self._lock:

@@ -5,13 +5,14 @@ commit across first parts is refused. Per first part there are a sorted set of n
 expiry, a counter (versionstamps) and a hash per key. Expiry is Redis' own.
 
 Durability is the server's: run it with `appendonly yes` and `appendfsync always`, and `maxmemory-policy noeviction`.
-With `?wait_replicas=N` in the URL a commit counts only once N replicas have it.
+With `?wait_replicas=N` in the URL a commit counts only once N replicas have it. `lacks()` asks the server for these
+settings; `?durable=yes` vouches for one that doesn't tell.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -32,7 +33,7 @@ from fc_connect.errors import (
     KVUnavailableError,
     KVValueError,
 )
-from fc_connect.kv.base import CommitResult, Entry, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 
@@ -65,6 +66,7 @@ class RedisKV:
         address, options = _split(url)
         self._space = options["namespace"].encode()
         self._replicas = int(options["wait_replicas"])
+        self._is_durable = options["durable"] == "yes"
         try:
             self._client = redis.Redis.from_url(
                 address,
@@ -129,6 +131,31 @@ class RedisKV:
     def now(self) -> datetime:
         seconds, microseconds = self._ask(self._client.time)
         return _EPOCH + timedelta(seconds=seconds, microseconds=microseconds)
+
+    def lacks(self) -> Mapping[Guarantee, str]:
+        if self._is_durable:
+            return {}
+
+        def ask() -> Any:
+            try:
+                return self._client.config_get("append*", "maxmemory*")
+            except failures.ResponseError as exc:  # hosted servers often have no CONFIG
+                return exc
+
+        told = self._ask(ask)
+        if isinstance(told, failures.ResponseError):
+            reason = f"the server doesn't tell how it writes to disk ({told})"
+            return {
+                Guarantee.DURABLE: f"{reason}; if you know that it keeps every commit, put durable=yes in its URL"
+            }
+        wrong = []
+        if told.get("appendonly") != "yes" or told.get("appendfsync") != "always":
+            wrong.append("`appendonly yes` and `appendfsync always`")
+        if told.get("maxmemory", "0") != "0" and told.get("maxmemory-policy") != "noeviction":
+            wrong.append("`maxmemory-policy noeviction`")
+        if not wrong:
+            return {}
+        return {Guarantee.DURABLE: f"the server may forget commits: set {' and '.join(wrong)}"}
 
     def close(self) -> None:
         self._is_closed = True
@@ -284,9 +311,12 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
     ours = {
         "namespace": query.pop("namespace", "fc-connect"),
         "wait_replicas": query.pop("wait_replicas", "0"),
+        "durable": query.pop("durable", "ask"),
     }
     if not ours["wait_replicas"].isdecimal():
         raise ConfigurationError("wait_replicas in the Redis URL must be a whole number.")
+    if ours["durable"] not in {"ask", "yes"}:
+        raise ConfigurationError("durable in the Redis URL must be yes (you vouch for the server) or ask.")
     return urlunsplit(parts._replace(query=urlencode(query))), ours
 
 

@@ -12,7 +12,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from fc_connect.errors import (
     KVError,
     KVUnavailableError,
 )
-from fc_connect.kv.base import CommitResult, Entry, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 from fc_connect.kv.steady import Anchor, SteadyClock
@@ -166,6 +166,9 @@ class SQLiteKV:
 
     def now(self) -> datetime:
         return self._clock.now()
+
+    def lacks(self) -> Mapping[Guarantee, str]:
+        return {}
 
     def close(self) -> None:
         with self._lock:

@@ -19,7 +19,7 @@ from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import ConfigurationError, FCConnectError, MappingError
 from fc_connect.fluent import FluentClient
 from fc_connect.formats import BadRecord, Format, open_format
-from fc_connect.kv import KVStore, open_kv
+from fc_connect.kv import Guarantee, KVStore, open_kv
 from fc_connect.mapping import MappingConfig, compile_mapping, encode_entity, load_mapping
 from fc_connect.observe import Listener, Listeners, correlate
 from fc_connect.pipeline.config import PipelineConfig, load_config
@@ -191,6 +191,25 @@ class Pipeline:
         """Open the key-value store; the caller closes it."""
         return open_kv(self.config.state_url)
 
+    def gaps_in(self, kv: KVStore) -> list[str]:
+        """Return what `kv` lacks for exactly-once delivery, one sentence each.
+
+        Raises:
+            ConfigurationError: the pipeline may not run on it.
+        """
+        lacks = kv.lacks()
+        gaps = [f"{guarantee}: {reason}." for guarantee, reason in lacks.items()]
+        if Guarantee.ATOMIC in lacks or (gaps and self.config.exactly_once == "required"):
+            asked = (
+                "no pipeline can run"
+                if Guarantee.ATOMIC in lacks
+                else "`exactly_once: required` can't be kept"
+            )
+            raise ConfigurationError(
+                f"The store of the state lacks a guarantee: {asked}. Nothing was sent.", problems=gaps
+            )
+        return gaps
+
     def open_state(self, kv: KVStore) -> StateService:
         """Return the state of this pipeline in `kv`."""
         return StateService(
@@ -253,6 +272,10 @@ class Pipeline:
             source = opened.enter_context(self.open_source())
             planner = self._planner(source)
             kv = opened.enter_context(self.open_store())
+            for gap in self.gaps_in(kv):
+                logger.warning(
+                    "the store of the state is not %s A crash of it may lose or repeat records.", gap
+                )
             client = opened.enter_context(
                 open_client(self.config, clock=self._clock, random_source=self._random, stop=self._stop)
             )
@@ -278,8 +301,11 @@ class Pipeline:
 
     def _check_state(self) -> str:
         with self.open_store() as kv:
+            gaps = self.gaps_in(kv)
             sync = self.open_state(kv).get_sync_state()
-            return f"{sync.files_completed} files completed so far"
+            return "; ".join(
+                [f"{sync.files_completed} files completed so far", *(f"not {gap}" for gap in gaps)]
+            )
 
     def _check_fluent(self) -> str:
         with open_client(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from fc_connect.errors import KVUnavailableError, KVValueError
-from fc_connect.kv import MAX_COMMIT_KEYS, MAX_VALUE_BYTES, Key, KVStore
+from fc_connect.kv import MAX_COMMIT_KEYS, MAX_VALUE_BYTES, Guarantee, Key, KVStore
 
 __all__ = ["KVConformance"]
 
@@ -312,6 +312,11 @@ class KVConformance:
             with ThreadPoolExecutor(2) as pool:
                 first, second = pool.submit(guarded, a, b), pool.submit(guarded, b, a)
                 assert first.result() + second.result() == 1
+
+    def test_what_it_lacks_is_told_with_the_reason(self, kv: KVStore) -> None:
+        for guarantee, reason in kv.lacks().items():
+            assert guarantee in Guarantee
+            assert len(reason) > 10
 
     def test_a_closed_store_says_so(self, kv: KVStore, space: str) -> None:
         kv.close()

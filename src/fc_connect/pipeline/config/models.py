@@ -307,6 +307,8 @@ class PipelineConfig(Section):
         WithJsonSchema({"type": "string", "minLength": 1}),
     ] = Field(default="sqlite:///fc-connect.db", repr=False)
     """Store of the state: `sqlite:///path`, `redis://…` or `postgresql://…`; `file:<path>` reads the URL there."""
+    exactly_once: Literal["required", "preferred"] = "preferred"
+    """`required`: refuse to run on a store that, as it is set up, lacks a guarantee. `preferred`: warn."""
     lease: LeaseConfig = LeaseConfig()
     """How workers keep out of each other's way."""
     retry: RetryConfig = RetryConfig()
