@@ -96,6 +96,17 @@ class Shop:
             text=True,
         )
 
+    def command(self, *arguments: str) -> str:
+        """Run a command on the pipeline file to a good end, and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "fc_connect", *arguments, "--pipeline", str(self.pipeline_file)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def deliveries(self) -> Counter[tuple[str, str, str]]:
         return self.sandbox.deliveries()
 

@@ -203,7 +203,7 @@ def test_hole_9_a_file_costs_its_own_keys_alone(state: StateService) -> None:
     keys = [entry.key for entry in state.kv.list((state.workflow_id,))]
 
     sizes = {kind: sum(key[1] == kind for key in keys) for kind in {key[1] for key in keys}}
-    assert sizes == {"file": 200, "path": 200, "sync": 1}
+    assert sizes == {"file": 200, "path": 200, "sync": 1, "schema": 1}
 
 
 def test_of_many_who_ask_for_the_daily_job_one_creates_it(state: StateService) -> None:

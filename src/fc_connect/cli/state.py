@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
 from fc_connect.cli.options import json_option, pipeline_option, print_json
 from fc_connect.errors import StateError
 from fc_connect.pipeline import Pipeline
-from fc_connect.state import FileRecord, FileStatus, StateService
+from fc_connect.state import FileRecord, FileStatus, StateService, export_state, import_state
 
 __all__ = ["state"]
 
@@ -219,6 +221,58 @@ def prune(pipeline_file: Path, older_than: str) -> int:
         removed = pipeline.open_state(kv).prune(older_than=age, lookback=pipeline.config.lookback)
     click.echo(f"Forgot {removed:,} files.")
     return 0
+
+
+@state.command("export")
+@pipeline_option
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def export_(pipeline_file: Path, file: Path) -> int:
+    """Write the pipeline's whole state to a file, to keep it or to move to another store. Stop the workers first.
+
+    \b
+    Example: fc-connect state export state.jsonl
+    """
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    try:
+        with _opened(pipeline_file) as service, _private(unfinished) as output:
+            summary = export_state(service, output)
+            output.flush()
+            os.fsync(output.fileno())
+        unfinished.replace(file)
+    except OSError as exc:
+        raise StateError(f"{file}: can't be written: {exc.strerror}.") from exc
+    finally:
+        unfinished.unlink(missing_ok=True)
+    click.echo(f"{file}: {summary.entries:,} entries of {summary.workflow!r}, schema {summary.schema}.")
+    return 0
+
+
+@state.command("import")
+@pipeline_option
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def import_(pipeline_file: Path, file: Path) -> int:
+    """Put an exported state into the store that the pipeline file names, which must have none of this pipeline yet.
+
+    To move: stop the workers, export, change `state:` in the pipeline file, import, run. What was delivered stays
+    delivered; a file that was half sent is carried on.
+
+    \b
+    Example: fc-connect state import state.jsonl
+    """
+    pipeline = Pipeline.from_file(pipeline_file)
+    try:
+        with pipeline.open_store() as kv, file.open("rb") as source:
+            summary = import_state(kv, workflow_id=pipeline.config.pipeline, file=source)
+    except OSError as exc:
+        raise StateError(f"{file}: can't be read: {exc.strerror}.") from exc
+    other = "" if summary.workflow == pipeline.config.pipeline else f" (exported as {summary.workflow!r})"
+    click.echo(f"{pipeline.config.pipeline}: {summary.entries:,} entries imported and compared{other}.")
+    return 0
+
+
+def _private(path: Path) -> BinaryIO:
+    # Names of files and jobs are nobody else's business.
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 def _each(pipeline_file: Path, paths: tuple[str, ...], act: Callable[[StateService, FileRecord], str]) -> int:

@@ -6,6 +6,7 @@ from fc_connect.state.jobs import DailyJob, JobTracker, TrackedBatch, TrackedJob
 from fc_connect.state.lease import Lease, LockInfo
 from fc_connect.state.owner import Owner
 from fc_connect.state.service import StateService
+from fc_connect.state.transfer import TransferSummary, export_state, import_state
 from fc_connect.state.watermark import SyncState
 
 __all__ = [
@@ -23,4 +24,7 @@ __all__ = [
     "SyncState",
     "TrackedBatch",
     "TrackedJob",
+    "TransferSummary",
+    "export_state",
+    "import_state",
 ]

@@ -16,9 +16,9 @@ from fc_connect.kv.base import MAX_COMMIT_KEYS, Atomic, Key, KVStore
 from fc_connect.state.files import FileRecord
 from fc_connect.state.records import from_entry, to_json
 
-__all__ = ["BatchLedger", "BatchRecord", "BatchState"]
+__all__ = ["OWNER_KEPT", "BatchLedger", "BatchRecord", "BatchState"]
 
-_OWNER_KEPT = timedelta(days=3)  # a job closes at midnight UTC; nothing in it is in doubt for longer
+OWNER_KEPT = timedelta(days=3)  # a job closes at midnight UTC; nothing in it is in doubt for longer
 
 
 class BatchState(StrEnum):
@@ -62,7 +62,7 @@ class BatchLedger:
             write.set((*self._prefix(file), batch.number), to_json(batch))
             if batch.batch_id is not None:
                 owner = (self._workflow, "sent", batch.job_id, batch.batch_id)
-                write.set(owner, file.file_id, expire_in=_OWNER_KEPT)
+                write.set(owner, file.file_id, expire_in=OWNER_KEPT)
         return write
 
     def forget(self, write: Atomic, file: FileRecord, numbers: Iterable[int]) -> Atomic:
@@ -79,7 +79,7 @@ class BatchLedger:
     def disown(self, job_id: str, batch_ids: Sequence[str]) -> None:
         """Note that batches can't be told to be anybody's, so that nobody takes them for theirs."""
         for batch_id in batch_ids:
-            self._kv.set((self._workflow, "sent", job_id, batch_id), None, expire_in=_OWNER_KEPT)
+            self._kv.set((self._workflow, "sent", job_id, batch_id), None, expire_in=OWNER_KEPT)
 
     def others_sending(self, job_id: str, file: FileRecord) -> bool:
         """Say whether another file has a batch on its way, or in doubt, in this job."""

@@ -15,8 +15,11 @@ from fc_connect.kv.base import Atomic, KVStore
 from fc_connect.state.lease import Leases
 from fc_connect.state.records import from_entry, to_json
 
-__all__ = ["DailyJob", "DailyJobs", "JobTracker", "TrackedBatch", "TrackedJob"]
+__all__ = ["KEPT", "DailyJob", "DailyJobs", "JobTracker", "TrackedBatch", "TrackedJob"]
 
+_AFTER_CLOSING = timedelta(days=7)  # for a person who asks what became of a file
+KEPT = timedelta(days=1) + _AFTER_CLOSING
+"""No record of a job is kept for longer."""
 _CREATION_LEASE = timedelta(seconds=5)  # renewed while it takes longer; after a crash nobody waits longer
 _CREATION_WAIT = timedelta(minutes=2)
 
@@ -87,8 +90,7 @@ class DailyJobs:
             return made
 
     def _put(self, write: Atomic, job: DailyJob) -> Atomic:
-        # Kept for a week after it closed, for a person who asks what became of a file.
-        kept = job.expires_at - job.created_at + timedelta(days=7)
+        kept = job.expires_at - job.created_at + _AFTER_CLOSING
         return write.set(self._key(job.created_at), to_json(job), expire_in=kept)
 
     def _key(self, now: datetime) -> tuple[str, ...]:
@@ -132,7 +134,7 @@ class JobTracker:
         kv: KVStore,
         *,
         workflow_id: str,
-        expire_in: timedelta = timedelta(days=7),
+        expire_in: timedelta = _AFTER_CLOSING,
         clock: Clock,
         random_source: random.Random | None = None,
     ) -> None:

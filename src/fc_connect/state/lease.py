@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -219,11 +219,21 @@ def commit_under(leases: Sequence[Lease], write: Atomic) -> str:
 class Leases:
     """Takes, lists and frees the locks of one workflow."""
 
-    def __init__(self, kv: KVStore, workflow: str, *, clock: Clock, random: random.Random) -> None:
+    def __init__(
+        self,
+        kv: KVStore,
+        workflow: str,
+        *,
+        clock: Clock,
+        random: random.Random,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`guard` is called under every lock just taken; if it raises, the lock is given back."""
         self._kv = kv
         self._workflow = workflow
         self._clock = clock
         self._random = random
+        self._guard = guard
         self._seen: dict[str, tuple[str, float]] = {}  # for stores without a clock: versionstamp, first seen
 
     def acquire(
@@ -234,6 +244,7 @@ class Leases:
         wait: timedelta = timedelta(0),
         about: str = "",
         stop: threading.Event | None = None,
+        is_guarded: bool = True,
     ) -> Lease:
         """Take the lock, waiting up to `wait` for whoever holds it.
 
@@ -249,6 +260,8 @@ class Leases:
         while True:
             lease, holder = self._try(name, timeout=timeout, about=about)
             if lease is not None:
+                if is_guarded:
+                    self._guarded(lease)
                 return lease
             left = deadline - self._clock.monotonic()
             if left <= 0 or (stop is not None and stop.is_set()):
@@ -268,6 +281,13 @@ class Leases:
             owner=str(holder.owner),
             expires_at=holder.expires_at,
         )
+
+    def _guarded(self, lease: Lease) -> None:
+        try:
+            self._guard()
+        except BaseException as exc:
+            lease.__exit__(type(exc), exc, None)
+            raise
 
     def get(self, name: str) -> LockInfo | None:
         """Return who holds the lock, or None where it is free."""

@@ -18,6 +18,7 @@ from fc_connect.state.files import FileLedger, FileRecord, FileStatus
 from fc_connect.state.jobs import DailyJob, DailyJobs, JobTracker
 from fc_connect.state.lease import Lease, Leases, LockInfo, commit_under
 from fc_connect.state.records import from_entry, to_json
+from fc_connect.state.schema import Schema
 from fc_connect.state.watermark import SyncState
 
 __all__ = ["StateService"]
@@ -31,7 +32,11 @@ class StateService:
     """What one workflow knows. Two workflows never see each other's files, locks or jobs.
 
     Safe to share between threads and processes. Nothing here answers "not processed" because a store can't be
-    reached: an outage is a `KVUnavailableError`.
+    reached: an outage is a `KVUnavailableError`. Opening it upgrades records of an earlier version.
+
+    Raises:
+        KVCorruptError: the state is of a newer version; nothing was changed.
+        StateError: an import into it was cut short, or workers of an earlier version are still at work.
     """
 
     def __init__(
@@ -48,11 +53,15 @@ class StateService:
         self._random = random_source or random.Random()
         self.files = FileLedger(kv, workflow_id)
         self.batches = BatchLedger(kv, workflow_id)
-        self.locks = Leases(kv, workflow_id, clock=self.clock, random=self._random)
+        schema = Schema(kv, workflow_id)
+        self.locks = Leases(
+            kv, workflow_id, clock=self.clock, random=self._random, guard=schema.demand_current
+        )
         self.jobs = DailyJobs(kv, workflow_id, self.locks)
         self.job_tracker = JobTracker(
             kv, workflow_id=workflow_id, clock=self.clock, random_source=self._random
         )
+        schema.open(self.locks)
 
     # Locks
 
@@ -195,13 +204,13 @@ class StateService:
         return removed
 
     def clear(self) -> int:
-        """Forget everything of this workflow but its fencing tokens; return how many keys went.
+        """Forget everything of this workflow but its version and fencing tokens; return how many keys went.
 
         Every file is sent again by the next run. Locks go too: make sure that no run is under way.
         """
         removed = 0
         for entry in self.kv.list((self.workflow_id,)):
-            if entry.key[1] != "fence":  # tokens only grow, for ever
+            if entry.key[1] not in {"fence", "schema"}:  # tokens only grow, for ever
                 self.kv.delete(entry.key)
                 removed += 1
         logger.warning("workflow %s: its state was cleared, %d keys", self.workflow_id, removed)

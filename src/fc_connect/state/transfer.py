@@ -1,0 +1,227 @@
+"""A workflow's state as a file, and back into any store: to move from one backend to another with nothing lost.
+
+The file is JSON Lines: what it is, one entry a line, and last the count and the SHA-256 of all that came before, so
+that a file cut short is told from a whole one. Locks aren't in it: nobody may hold one. Fencing tokens are, since they
+only grow, for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO
+
+import msgspec
+
+from fc_connect.errors import ConfigurationError, KVCommitUnknownError, StateConflictError, StateError
+from fc_connect.kv.base import MAX_COMMIT_KEYS, Entry, Key, KVStore
+from fc_connect.state.batches import OWNER_KEPT
+from fc_connect.state.jobs import KEPT
+from fc_connect.state.records import to_json
+from fc_connect.state.schema import SCHEMA, Condition, Schema, StateSchema
+from fc_connect.state.service import StateService
+
+__all__ = ["TransferSummary", "export_state", "import_state"]
+
+_FORMAT = "fc-connect-state"
+_FORMAT_VERSION = 1
+_MAX_COMMIT_BYTES = 512 * 1024  # of values in one commit: some stores take no more than a few MiB
+_ATTEMPTS = 3
+_EXPIRY = {"sent": OWNER_KEPT, "job": KEPT}
+"""What expires gets its whole time anew: a store doesn't tell how much of it is left."""
+_LAST = b'{"entries"'
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSummary:
+    """What went over."""
+
+    workflow: str
+    schema: int
+    entries: int
+    sha256: str
+    """Of the lines with the entries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    format: str
+    version: int
+    workflow: str
+    schema: int
+    exported_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    key: tuple[str | int, ...]
+    """Without the workflow."""
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Footer:
+    entries: int
+    sha256: str
+
+
+def export_state(state: StateService, file: BinaryIO) -> TransferSummary:
+    """Write the state of a workflow to `file`.
+
+    Raises:
+        StateConflictError: a worker holds a lock, or took one meanwhile: what was written so far is of no use.
+    """
+    kv, workflow = state.kv, state.workflow_id
+    found = Schema(kv, workflow).get() or StateSchema(version=SCHEMA)
+    before = _fences_at_rest(state)
+    header = _Header(
+        format=_FORMAT,
+        version=_FORMAT_VERSION,
+        workflow=workflow,
+        schema=found.version,
+        exported_at=kv.now(),
+    )
+    file.write(_encode(header) + b"\n")
+    digest, count = hashlib.sha256(), 0
+    for entry in _entries(kv, workflow):
+        line = _line_of(entry)
+        digest.update(line)
+        count += 1
+        file.write(line)
+    if _fences_at_rest(state) != before:
+        raise StateConflictError(
+            f"A worker was at work on {workflow!r} during the export: it isn't of one moment. Stop the workers and "
+            "export again."
+        )
+    file.write(_encode(_Footer(entries=count, sha256=digest.hexdigest())) + b"\n")
+    return TransferSummary(workflow=workflow, schema=found.version, entries=count, sha256=digest.hexdigest())
+
+
+def import_state(kv: KVStore, *, workflow_id: str, file: BinaryIO) -> TransferSummary:
+    """Put an exported state into a store in which the workflow has none, and compare it afterwards.
+
+    Nothing is written before all of the file was looked at. An import that was cut short may be run again; until it
+    is done, no run begins. The workflow may have had another name.
+
+    Raises:
+        ConfigurationError: the file isn't a whole export, or is of a newer version.
+        StateConflictError: the workflow has a state already.
+    """
+    summary = _verified(file)
+    schema = Schema(kv, workflow_id)
+    found = schema.get()
+    if (found is None or found.condition is not Condition.IMPORTING) and any(_entries(kv, workflow_id)):
+        raise StateConflictError(
+            f"The store has a state of {workflow_id!r} already, and an import would mix two: nothing was changed. "
+            "Import into an empty store."
+        )
+    kv.set(schema.key, to_json(StateSchema(version=summary.schema, condition=Condition.IMPORTING)))
+    file.seek(0)
+    for page in _pages(file):
+        _put(kv, workflow_id, page)
+    digest, count = hashlib.sha256(), 0
+    for entry in _entries(kv, workflow_id):
+        digest.update(_line_of(entry))
+        count += 1
+    if (count, digest.hexdigest()) != (summary.entries, summary.sha256):
+        raise StateError(
+            f"The store gives back {count:,} entries that aren't the {summary.entries:,} of the export: something else "
+            "wrote there. No run begins on it; import again into an empty store."
+        )
+    kv.set(schema.key, to_json(StateSchema(version=summary.schema)))
+    return summary
+
+
+def _line_of(entry: Entry) -> bytes:
+    return _encode(_Line(key=entry.key[1:], value=entry.value)) + b"\n"
+
+
+def _entries(kv: KVStore, workflow: str) -> Iterator[Entry]:
+    for entry in kv.list((workflow,)):
+        if entry.key[1] not in {"lock", "schema"}:
+            yield entry
+
+
+def _fences_at_rest(state: StateService) -> dict[Key, Any]:
+    """Return every fencing token while no lock is held; a lock that is taken afterwards changes one of them."""
+    held = [each for each in state.locks.list() if not each.owner.is_dead()]
+    if held:
+        raise StateConflictError(
+            f"{held[0].owner} is at work on {state.workflow_id!r} ({held[0].about or held[0].name}). Stop the workers, "
+            "then export: it has to be of one moment."
+        )
+    return {entry.key: entry.value for entry in state.kv.list((state.workflow_id, "fence"))}
+
+
+def _verified(lines: Iterable[bytes]) -> TransferSummary:
+    digest, count = hashlib.sha256(), 0
+    header: _Header | None = None
+    footer: _Footer | None = None
+    for number, line in enumerate(lines, 1):
+        try:
+            if footer is not None:
+                raise ConfigurationError(f"Line {number} follows the end of the export.")
+            if header is None:
+                header = msgspec.json.decode(line, type=_Header)
+                _demand_known(header)
+            elif line.startswith(_LAST):
+                footer = msgspec.json.decode(line, type=_Footer)
+            else:
+                msgspec.json.decode(line, type=_Line)
+                digest.update(line)
+                count += 1
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise ConfigurationError(f"This isn't an export of a state: line {number}: {exc}.") from exc
+    if header is None or footer is None:
+        raise ConfigurationError("This export was cut short: its last line is missing. Nothing was changed.")
+    if (footer.entries, footer.sha256) != (count, digest.hexdigest()):
+        raise ConfigurationError(
+            f"This export was changed or damaged: it has {count:,} entries and another checksum than it says. Nothing "
+            "was changed."
+        )
+    return TransferSummary(
+        workflow=header.workflow, schema=header.schema, entries=count, sha256=footer.sha256
+    )
+
+
+def _demand_known(header: _Header) -> None:
+    if header.format != _FORMAT:
+        raise ConfigurationError(f"This is {header.format!r}, not an export of a state.")
+    if header.version > _FORMAT_VERSION or header.schema > SCHEMA:
+        raise ConfigurationError(
+            f"This export was written by a newer version of fc-connect (format {header.version}, schema "
+            f"{header.schema}). Upgrade fc-connect; nothing was changed."
+        )
+
+
+def _pages(file: Iterable[bytes]) -> Iterator[list[_Line]]:
+    page: list[_Line] = []
+    size = 0
+    for number, line in enumerate(file):
+        if number == 0 or line.startswith(_LAST):
+            continue
+        if page and (len(page) == MAX_COMMIT_KEYS or size + len(line) > _MAX_COMMIT_BYTES):
+            yield page
+            page, size = [], 0
+        page.append(msgspec.json.decode(line, type=_Line))
+        size += len(line)
+    if page:
+        yield page
+
+
+def _put(kv: KVStore, workflow: str, page: list[_Line]) -> None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        write = kv.atomic()
+        for line in page:
+            write.set((workflow, *line.key), line.value, expire_in=_EXPIRY.get(str(line.key[0])))
+        try:
+            write.commit()
+        except KVCommitUnknownError:  # the same keys get the same values: writing them again is safe
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return
