@@ -6,9 +6,10 @@ import multiprocessing
 import sqlite3
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -132,6 +133,26 @@ def test_eight_processes_that_start_together_lose_no_commit(shared_url: str) -> 
         entry = kv.get((space, "n"))
         assert entry is not None
         assert entry.value == 200
+
+
+@pytest.mark.service
+def test_a_page_of_a_list_shows_one_moment(shared_url: str) -> None:
+    """Who looks for a batch on its way must not miss the one that a commit handed on to the next key."""
+    space = uuid.uuid4().hex
+    stop = threading.Event()
+
+    def hand_on() -> None:
+        with open_kv(shared_url) as kv:
+            for number in range(300):
+                kv.atomic().delete((space, number)).set((space, number + 1), "here").commit()
+            stop.set()
+
+    with open_kv(shared_url) as kv, ThreadPoolExecutor(1) as pool:
+        kv.set((space, 0), "here")
+        writer = pool.submit(hand_on)
+        while not stop.is_set() and not writer.done():
+            assert len(list(kv.list((space,)))) == 1
+        writer.result()
 
 
 def test_time_injected_decides_over_expiry(tmp_path: Path) -> None:

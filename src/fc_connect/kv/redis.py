@@ -46,6 +46,7 @@ _PAGE = 500
 _TIMEOUT = 15.0  # seconds, for one answer
 _REPLICAS_WITHIN = 5000  # milliseconds
 _SCRIPT = (resources.files("fc_connect.kv") / "commit.lua").read_text(encoding="utf-8")
+_PAGE_SCRIPT = (resources.files("fc_connect.kv") / "page.lua").read_text(encoding="utf-8")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -229,23 +230,23 @@ class RedisKV:
     ) -> Iterator[Entry]:
         names_key = self._named(tag, b"names")
         left = limit
-        first, last = b"[" + low, b"(" + high
+        # One script: names and values read one after the other would miss what a commit moved from key to key.
+        command, before = ("ZREVRANGEBYLEX" if reverse else "ZRANGEBYLEX"), self._hash(tag, b"")
+        low, high = b"[" + low, b"(" + high
         while left is None or left > 0:
+            bounds = (high, low) if reverse else (low, high)
 
-            def read(first: bytes = first, last: bytes = last) -> Any:
-                if reverse:
-                    return self._client.zrevrangebylex(names_key, last, first, 0, _PAGE)
-                return self._client.zrangebylex(names_key, first, last, 0, _PAGE)
+            def read(bounds: tuple[bytes, bytes] = bounds) -> Any:
+                return self._client.eval(_PAGE_SCRIPT, 1, names_key, command, *bounds, _PAGE, before)
 
-            names = self._ask(read)
-            found = self._read([self._hash(tag, name) for name in names])
-            for name, content in zip(names, found, strict=True):
-                if content is not None and (left is None or left > 0):
-                    yield _entry(decode_key(name), *content)
+            page = self._ask(read)
+            for name, value, stamp in page:
+                if value is not None and (left is None or left > 0):
+                    yield _entry(decode_key(name), value, stamp.decode())
                     left = None if left is None else left - 1
-            if len(names) < _PAGE:
+            if len(page) < _PAGE:
                 return
-            first, last = (first, b"(" + names[-1]) if reverse else (b"(" + names[-1], last)
+            low, high = (low, b"(" + page[-1][0]) if reverse else (b"(" + page[-1][0], high)
 
     def _read(self, hashes: Sequence[bytes]) -> Sequence[tuple[bytes, str] | None]:
         if not hashes:
