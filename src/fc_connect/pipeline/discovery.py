@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
+from fc_connect.faults import point
 from fc_connect.pipeline.config import PipelineConfig
 from fc_connect.pipeline.result import FileOutcome, FileResult
 from fc_connect.sources import Source, SourceFile
@@ -47,6 +48,7 @@ def discover(config: PipelineConfig, source: Source, state: StateService, *, now
         KVError: the ledger can't be asked, so nothing may be sent.
     """
     listing = Listing()
+    point("source.list")
     pruned_before = state.get_sync_state().pruned_before
     files = _wanted(config, source, listing, now=now)
     while page := list(islice(files, _PAGE)):

@@ -108,8 +108,10 @@ class FileIngest:
     def _clear(self, file_id: str) -> None:
         record = self.state.files.get(file_id)  # it may have been reset meanwhile
         if record is not None and record.status.is_terminal:
+            point("sweep.clear")
             self.state.batches.clear(file_id)
             shutil.rmtree(self.spool_folder / file_id, ignore_errors=True)
+            point("sweep.cleared")
 
     def run(self, candidate: Candidate, lease: Lease, *, turn: Turn) -> FileResult | None:
         """Process one file under its lock; None where another worker has finished it meanwhile.
@@ -393,6 +395,7 @@ class _Work:
 
     def _confirmed(self, batch: SentBatch) -> _Fate:
         settings = self._in.config.confirm
+        point("confirm.ask")
         status = confirm(
             self._in.client,
             batch.job_id,
@@ -402,6 +405,7 @@ class _Work:
             clock=self._in.state.clock,
             stop=self._in.stop,
         )
+        point("confirm.told")
         if not status.is_done:
             if self._in.stop.is_set():
                 raise StoppedError(

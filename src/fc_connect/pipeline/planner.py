@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from fc_connect.errors import MappingError, StoppedError, TooManyRejectsError
+from fc_connect.faults import point
 from fc_connect.formats.base import BadRecord, Format, Records
 from fc_connect.pipeline.config import RejectLimit
 from fc_connect.pipeline.duplicates import DuplicateFinder
@@ -265,6 +266,7 @@ class _Reading:
             self._rejects,
             self._planner.limit,
         )
+        point("source.opened")
         buffered = io.BufferedReader(self._hashing, buffer_size=1 << 18)
         records = self._records = planner.format.read(buffered, path=self._path)
         mapper = planner.make_mapper(records.columns)
@@ -295,6 +297,7 @@ class _Reading:
     def finish(self) -> None:
         """Read to the end, so that the source can tell whether the file changed meanwhile."""
         self._hashing.drain()
+        point("source.read")
         self._planner.on_progress(self.read, self._rejects.records)
 
     def _pause(self, read: int) -> None:

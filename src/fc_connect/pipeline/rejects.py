@@ -82,6 +82,7 @@ class RejectsFile:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._draft.open("w", encoding="utf-8")
+            point("rejects.opened")
         return self._file
 
     def _write(

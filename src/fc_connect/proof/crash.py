@@ -1,221 +1,249 @@
 """kill -9 at every named step of a run, on any store; then start again, and let the sandbox's log judge.
 
-    python -m fc_connect.proof.crash --runs 5000 --seed 1 --state redis://127.0.0.1/0 --state sqlite
-
 A run is decided by its seed alone: which point, at which passing, in which scenario, and whether the run that carries
-on dies too. `--seed N --runs 1` plays one again.
+on dies too. So a seed and the kind of store are enough to play it again.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import random
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import click
-
 from fc_connect.errors import FCConnectError
 from fc_connect.faults import POINTS
-from fc_connect.proof import victim
+from fc_connect.proof.judge import faults_found, fencing_tokens
+from fc_connect.proof.processes import Started, start
 from fc_connect.proof.scenario import KINDS, LEASE, Scenario, scenario
-from fc_connect.proof.victim import Death
+from fc_connect.proof.victim import Blow
 
-__all__ = ["CrashReport", "CrashRun", "crash_runs"]
+__all__ = ["RECOVERY", "CrashReport", "CrashRun", "Passings", "count_passings", "crash_runs", "workplace"]
 
 RECOVERY = LEASE + timedelta(seconds=5)
 """From a death to the end of the run that carries on, at most."""
 _DEATHS_AT_MOST = 3
-_GRACE = 60.0  # seconds until a run that neither dies nor ends counts as hanging
+_GRACE = timedelta(seconds=60)
+"""After which a run that neither dies nor ends counts as hanging."""
 
-_processes = multiprocessing.get_context("forkserver")
+Passings = Mapping[str, Mapping[str, int]]
+"""How often a run that nothing happens to passes each point, by kind of scenario."""
+
+# Where a run has to die first for the next one to come by a point that no undisturbed run passes.
+_LEADS_TO = {"sweep.clear": "state.completed", "sweep.cleared": "state.completed"}
+_LEADS_TO_THE_REST = "send.answered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashRun:
-    """What came of one seed."""
+    """What came of one seed on one store."""
 
     seed: int
-    state_url: str
+    store: str
+    """Its name among those given."""
     kind: str
     deaths: tuple[str, ...]
     """Where runs were killed; fewer than planned where a run didn't come by."""
     recovery: timedelta
-    """The longest time from a death to the next end of a run."""
+    """The longest time from a death to the end of a run that ended well."""
     faults: tuple[str, ...]
-
-    @property
-    def replay(self) -> str:
-        """The command that plays it again."""
-        return f"python -m fc_connect.proof.crash --runs 1 --seed {self.seed} --state '{self.state_url}'"
 
 
 @dataclass(slots=True, kw_only=True)
 class CrashReport:
     """What came of many."""
 
-    runs: int = 0
-    kills: Counter[str] = field(default_factory=Counter)
-    """By point."""
+    runs: Counter[str] = field(default_factory=Counter)
+    """By store."""
+    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By store and point."""
     slowest: timedelta = timedelta(0)
     failed: list[CrashRun] = field(default_factory=list)
 
     def add(self, run: CrashRun) -> None:
-        self.runs += 1
-        self.kills.update(each.split("#")[0] for each in run.deaths)
+        """Count one run."""
+        self.runs[run.store] += 1
+        self.kills.update((run.store, each.partition("#")[0]) for each in run.deaths)
         self.slowest = max(self.slowest, run.recovery)
         if run.faults:
             self.failed.append(run)
 
-    @property
-    def never_killed_at(self) -> list[str]:
-        """Points that no run died at."""
-        return [point for point in POINTS if not self.kills[point]]
+    def never_killed_at(self, store: str) -> list[str]:
+        """Return the points that no run on `store` died at."""
+        return [point for point in POINTS if not self.kills[store, point]]
 
 
 def crash_runs(
-    state_urls: Sequence[str],
+    stores: Mapping[str, str],
     *,
     seeds: Sequence[int],
-    side_by_side: int = 4,
+    side_by_side: int = 8,
     on_run: Callable[[CrashRun], None] = lambda run: None,
+    kinds: Sequence[str] = tuple(KINDS),
+    recovery: timedelta | None = RECOVERY,
+    sabotage: Callable[[], None] | None = None,
+    keep_in: Path | None = None,
 ) -> CrashReport:
-    """Kill and restart once for every seed, on the stores in turn; `sqlite` is one in the run's own folder."""
-    _processes.set_forkserver_preload(["fc_connect.proof.victim"])
+    """Kill and restart once for every seed on every one of `stores`, and leave no trace in them.
+
+    Args:
+        stores: name → URL; the URL `sqlite` is a file in the run's own folder.
+        on_run: called with each run's outcome, in the order of the seeds, on the calling thread.
+        recovery: what may pass at most from a death to the end of the run that carries on; None where the machine
+            is too busy to judge by time.
+        sabotage: breaks the product in each process before it begins; must be importable.
+        keep_in: where the folders of failed runs are kept for a person to look at.
+    """
     report = CrashReport()
-    with tempfile.TemporaryDirectory(prefix="fc-connect-crash-", ignore_cleanup_errors=True) as place:
-        passings = _count_passings(Path(place))
-        with ThreadPoolExecutor(side_by_side) as pool:
-            tasks = [(seed, state_urls[number % len(state_urls)]) for number, seed in enumerate(seeds)]
-            for done in pool.map(lambda task: _crash(task[0], task[1], Path(place), passings), tasks):
-                report.add(done)
-                on_run(done)
+    tasks = [(seed, name, url) for seed in seeds for name, url in stores.items()]
+    with workplace() as place, ThreadPoolExecutor(side_by_side) as pool:
+        passings = count_passings(place, kinds=kinds, pool=pool)
+
+        def one(task: tuple[int, str, str]) -> CrashRun:
+            play = _Play(allowed=recovery, sabotage=sabotage)
+            return _crash(*task, play=play, place=place, passings=passings, keep_in=keep_in)
+
+        for done in pool.map(one, tasks):
+            report.add(done)
+            on_run(done)
     return report
 
 
-def _count_passings(place: Path) -> dict[str, dict[str, int]]:
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """Yield a folder for the runs: in memory where it can be, since what is killed here is never the machine."""
+    memory = Path("/dev/shm")  # noqa: S108 (a name of our own is made in it)
+    in_memory = memory.is_dir() and os.access(memory, os.W_OK)
+    with tempfile.TemporaryDirectory(
+        prefix="fc-connect-proof-", dir=memory if in_memory else None, ignore_cleanup_errors=True
+    ) as place:
+        yield Path(place)
+
+
+def count_passings(place: Path, *, kinds: Sequence[str], pool: ThreadPoolExecutor) -> Passings:
     """Return how often a run that nothing happens to passes each point, by kind of scenario."""
-    passings: dict[str, dict[str, int]] = {}
-    for kind in KINDS:
-        with scenario(kind, place / f"count-{kind}", state_url="sqlite", rng=random.Random(1)) as one:
+
+    def count(kind: str) -> dict[str, int]:
+        folder = Path(tempfile.mkdtemp(prefix=f"count-{kind}-", dir=place))
+        with scenario(kind, folder, state_url="sqlite", rng=random.Random(1)) as one:
             counts = one.folder / "passed.txt"
-            _start(one, death=None, is_stranger=False, counts_to=counts)
+            start(one, counts_to=counts).wait(_GRACE)
             lines = counts.read_text().splitlines()
-            passings[kind] = {name: int(count) for name, _, count in (line.partition(" ") for line in lines)}
-    return passings
+            return {name: int(times) for name, _, times in (line.partition(" ") for line in lines)}
+
+    return dict(zip(kinds, pool.map(count, kinds), strict=True))
 
 
-def _crash(seed: int, state_url: str, place: Path, passings: dict[str, dict[str, int]]) -> CrashRun:
+def _planned(rng: random.Random, point: str, kind: str, passed: Mapping[str, int]) -> list[Blow]:
+    plan = [Blow(point=point, hit=rng.randint(1, passed.get(point, 1)))]
+    if point not in passed:  # only a run that carries on comes by
+        before = _LEADS_TO.get(point, _LEADS_TO_THE_REST)
+        plan.insert(0, Blow(point=before, hit=rng.randint(1, passed[before])))
+    while len(plan) < _DEATHS_AT_MOST and rng.random() < 0.3:
+        other = rng.choice(sorted(passed))
+        plan.append(Blow(point=other, hit=rng.randint(1, passed[other])))
+    return plan
+
+
+def _crash(
+    seed: int,
+    store: str,
+    url: str,
+    *,
+    play: _Play,
+    place: Path,
+    passings: Passings,
+    keep_in: Path | None,
+) -> CrashRun:
     rng = random.Random(seed)
     point = POINTS[seed % len(POINTS)]
-    kinds = [kind for kind, passed in passings.items() if point in passed] or list(KINDS)
-    kind = rng.choice(kinds)
-    is_stranger = rng.random() < 0.1
-    plan: list[Death | None] = [Death(point=point, hit=rng.randint(1, passings[kind].get(point, 1)))]
-    if point not in passings[kind]:  # only a run that carries on comes by
-        plan.insert(0, Death(point="send.answered", hit=rng.randint(1, passings[kind]["send.answered"])))
-    while len(plan) < _DEATHS_AT_MOST and rng.random() < 0.3:
-        other = rng.choice(sorted(passings[kind]))
-        plan.append(Death(point=other, hit=rng.randint(1, passings[kind][other])))
-    deaths: list[str] = []
-    recovery = timedelta(0)
-    faults: list[str] = []
+    kind = rng.choice([kind for kind, passed in passings.items() if point in passed] or list(passings))
+    play.is_stranger = rng.random() < 0.1
+    plan = _planned(rng, point, kind, passings[kind])
     # The store is shared by all runs; the folder's name is the workflow's.
     folder = Path(tempfile.mkdtemp(prefix=f"crash-{seed}-", dir=place))
-    with scenario(kind, folder, state_url=state_url, rng=rng) as one:
-        died_at: float | None = None
-        for death in _then_undisturbed(plan):
-            code = _start(one, death=death, is_stranger=is_stranger)
-            if code is None:
-                faults.append(f"a run hung for {_GRACE:.0f} s")
-                break
-            if code < 0:
-                deaths.append(str(death))
-                died_at = time.monotonic()
-                continue
-            if died_at is not None:
-                recovery = max(recovery, timedelta(seconds=time.monotonic() - died_at))
-            died_at = None
-            if code == 0 and death is None:
-                break
-        else:
-            faults.append("no run ended well")
-        if is_stranger:  # what has to be cleared up may have been locked until now
-            time.sleep(LEASE.total_seconds())
-            _start(one, death=None, is_stranger=False)
-        if recovery > RECOVERY:
-            faults.append(f"recovery took {recovery.total_seconds():.1f} s")
-        try:
-            faults += one.faults_found()
-        except FCConnectError as exc:
-            faults.append(f"the state can't be read: {exc}")
-    if not faults:
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with scenario(kind, folder, state_url=url, rng=rng) as one:
+            play.until_the_end(one, plan, rng)
+            play.faults += faults_found(one)
+    except FCConnectError as exc:
+        play.faults.append(f"the store failed: {exc}")
+    if play.faults and keep_in is not None:
+        shutil.copytree(folder, keep_in / f"{store}-{folder.name}", dirs_exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
     return CrashRun(
         seed=seed,
-        state_url=state_url,
+        store=store,
         kind=kind,
-        deaths=tuple(deaths),
-        recovery=recovery,
-        faults=tuple(faults),
+        deaths=tuple(play.deaths),
+        recovery=play.recovery,
+        faults=tuple(play.faults),
     )
 
 
-def _then_undisturbed(plan: Sequence[Death | None]) -> Iterator[Death | None]:
-    yield from plan
-    for _ in range(5):  # a run may end with an error that the next one mends
-        yield None
+@dataclass(slots=True, kw_only=True)
+class _Play:
+    """One run of the plan, as it goes."""
 
+    allowed: timedelta | None
+    sabotage: Callable[[], None] | None
+    is_stranger: bool = False
+    deaths: list[str] = field(default_factory=list)
+    recovery: timedelta = timedelta(0)
+    faults: list[str] = field(default_factory=list)
 
-def _start(
-    one: Scenario, *, death: Death | None, is_stranger: bool, counts_to: Path | None = None
-) -> int | None:
-    """Run until the end or death, and return the exit code; None where it had to be killed for hanging."""
-    process = _processes.Process(
-        target=victim.run,
-        args=(one.pipeline_file,),
-        kwargs={"death": death, "counts_to": counts_to, "is_stranger": is_stranger},
-    )
-    process.start()
-    process.join(_GRACE)
-    if process.is_alive():
-        process.kill()
-        process.join()
-        return None
-    return process.exitcode
+    def until_the_end(self, one: Scenario, plan: Sequence[Blow], rng: random.Random) -> None:
+        died_at: float | None = None
+        tokens: dict[str, int] = {}
+        # A run may end with an error that the next one mends.
+        for blow in [*plan, *[None] * 5]:
+            runs = [self._start(one, each) for each in (blow, *[None] * (one.kind.workers - 1))]
+            codes = [each.wait(_GRACE) for each in runs]
+            if None in codes:
+                self.faults.append(f"a run hung for {_GRACE.total_seconds():.0f} s")
+                return
+            self._note_locks(one, {each.process.pid for each in runs if each.process.exitcode in {0, 1}})
+            now = time.monotonic()
+            if codes[0] is not None and codes[0] < 0:
+                self.deaths.append(str(blow))
+                one.twist(rng)
+                died_at = now if len(runs) == 1 else None  # the others may have carried it on already
+            else:
+                if died_at is not None:
+                    self.recovery = max(self.recovery, timedelta(seconds=now - died_at))
+                died_at = None
+                if codes[0] == 0 and blow is None:
+                    break
+            self._note_tokens(fencing_tokens(one), tokens)
+        else:
+            self.faults.append("no run ended well")
+        if self.is_stranger:  # what has to be cleared up may have been locked until now
+            time.sleep(LEASE.total_seconds())
+            self._start(one, None).wait(_GRACE)
+            self._note_tokens(fencing_tokens(one), tokens)
+        if self.allowed is not None and self.recovery > self.allowed:
+            self.faults.append(f"recovery took {self.recovery.total_seconds():.1f} s")
 
+    def _start(self, one: Scenario, blow: Blow | None) -> Started:
+        return start(one, blow=blow, is_stranger=self.is_stranger, sabotage=self.sabotage)
 
-@click.command()
-@click.option("--runs", type=click.IntRange(1), default=200, show_default=True)
-@click.option(
-    "--seed", type=int, default=1, show_default=True, help="Of the first run; the next has the next."
-)
-@click.option("--state", "states", multiple=True, default=("sqlite",), help="A store's URL; may be repeated.")
-@click.option("--side-by-side", type=click.IntRange(1, 64), default=4, show_default=True)
-def main(runs: int, seed: int, states: tuple[str, ...], side_by_side: int) -> None:
-    """Kill runs at every named point and judge what the sandbox received."""
+    def _note_locks(self, one: Scenario, ended: set[int | None]) -> None:
+        """Note locks that runs which ended in order have left; a killed run's lock stays until it expires."""
+        for lock in one.state.locks.list():
+            if lock.owner.pid in ended:
+                self.faults.append(f"the lock {lock.name} is left by a run that ended")
 
-    def tell(run: CrashRun) -> None:
-        for fault in run.faults:
-            click.echo(
-                f"FAILED {run.kind}, killed at {', '.join(run.deaths)}: {fault}\n  again: {run.replay}"
+    def _note_tokens(self, now: dict[str, int], before: dict[str, int]) -> None:
+        if sunk := [name for name, token in before.items() if now.get(name, 0) < token]:
+            self.faults.append(
+                f"the fencing token of {sunk[0]} went from {before[sunk[0]]} to {now.get(sunk[0])}"
             )
-
-    report = crash_runs(states, seeds=range(seed, seed + runs), side_by_side=side_by_side, on_run=tell)
-    missed = ", ".join(report.never_killed_at) or "none"
-    click.echo(
-        f"{report.runs} runs, {report.kills.total()} kills at {len(report.kills)} of {len(POINTS)} points (not at: "
-        f"{missed}); {len(report.failed)} failed; slowest recovery {report.slowest.total_seconds():.1f} s"
-    )
-    raise SystemExit(1 if report.failed else 0)
-
-
-if __name__ == "__main__":
-    main()
+        before.update(now)

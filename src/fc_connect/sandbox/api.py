@@ -37,6 +37,7 @@ class FluentAPI:
         processing_time: timedelta,
         list_batches: bool,
         page_size: int,
+        actions: tuple[str, ...],
         max_graphql_bytes: int,
     ) -> None:
         self._store = store
@@ -44,6 +45,7 @@ class FluentAPI:
         self._processing_time = processing_time
         self._list_batches = list_batches
         self._page_size = page_size
+        self._actions = actions
         self._max_graphql_bytes = max_graphql_bytes
         job = r"/api/v4\.1/job"
         self._routes: list[tuple[re.Pattern[str], dict[str, Call]]] = [
@@ -123,7 +125,7 @@ class FluentAPI:
 
     def _send_batch(self, request: Request, job_id: str) -> Answer:
         job = self._known_job(job_id)
-        payload = check_batch(request.body, job_id=job.job_id)
+        payload = check_batch(request.body, job_id=job.job_id, actions=self._actions)
         if _is_closed(job, request.at):
             raise RefusedError(
                 f"Job {job.job_id} was closed at midnight UTC. Create a job for today.",

@@ -32,6 +32,7 @@ from fc_connect.sandbox.records import (
 )
 from fc_connect.sandbox.server import SandboxServer
 from fc_connect.sandbox.store import SandboxStore
+from fc_connect.sandbox.validation import ACTIONS
 
 __all__ = ["Sandbox", "serve"]
 
@@ -58,6 +59,7 @@ class Sandbox:
         processing_time: from the acceptance of a batch until it is COMPLETE.
         list_batches: whether a job's answer lists its batches; Fluent's documentation leaves it open.
         page_size: batches or results in one answer when the client doesn't ask for a `count`.
+        actions: what a batch may ask for; Fluent's documentation names UPSERT alone.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Sandbox:
         list_batches: bool = True,
         token_lifetime: timedelta = timedelta(hours=24),
         page_size: int = 100,
+        actions: Sequence[str] = ACTIONS,
         clock: SandboxClock = system_clock,
     ) -> None:
         if isinstance(credentials, Credentials):
@@ -85,6 +88,7 @@ class Sandbox:
         self._processing_time = processing_time
         self._list_batches = list_batches
         self._page_size = page_size
+        self._actions = tuple(actions)
         self._clock = clock
         self._tokens = TokenIssuer(credentials=credentials or (), lifetime=token_lifetime)
         self._faults = FaultPlan()
@@ -149,6 +153,7 @@ class Sandbox:
             processing_time=self._processing_time,
             list_batches=self._list_batches,
             page_size=self._page_size,
+            actions=self._actions,
             max_graphql_bytes=MAX_GRAPHQL_BYTES,
         )
         host, port = self._address

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from fc_connect.sandbox.exchange import RefusedError
 
 __all__ = [
+    "ACTIONS",
     "MAX_ENTITIES",
     "BatchPayload",
     "RecordFault",
@@ -68,7 +69,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} isn't JSON")
 
 
-def check_batch(body: bytes, *, job_id: str) -> BatchPayload:
+def check_batch(body: bytes, *, job_id: str, actions: tuple[str, ...] = ACTIONS) -> BatchPayload:
     """Check a batch as a whole, then each record; refuse with 400 and every problem of the whole."""
     payload = parse_json(body, job_id=job_id)
     problems: list[dict[str, str]] = []
@@ -77,8 +78,8 @@ def check_batch(body: bytes, *, job_id: str) -> BatchPayload:
         problems.append({"code": code, "message": message})
 
     action, entity_type, entities = (payload.get(name) for name in ("action", "entityType", "entities"))
-    if action not in ACTIONS:
-        problem("INVALID_ACTION", f"action must be UPSERT, not {_shown(action)}.")
+    if action not in actions:
+        problem("INVALID_ACTION", f"action must be {' or '.join(actions)}, not {_shown(action)}.")
     if entity_type not in ENTITY_TYPES:
         problem("INVALID_ENTITY_TYPE", f"entityType must be INVENTORY, not {_shown(entity_type)}.")
     for name in ("source", "event"):
