@@ -56,7 +56,7 @@ def _summary(report: CrashReport, took: float) -> Iterator[str]:
         kills = sum(count for (name, _), count in report.kills.items() if name == store)
         yield (
             f"{store}: {runs} runs, {kills} kills at {len(POINTS) - len(missed)} of {len(POINTS)} points"
-            + (f" (not at: {', '.join(missed)})" if missed else "")
+            + (f" (not at: {', '.join(missed)})" if len(missed) <= 10 and missed else "")
         )
     total = report.runs.total()
     yield (

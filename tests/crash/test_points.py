@@ -58,7 +58,7 @@ def test_so_it_is_on_a_server_and_nothing_is_left_there(server: str, request: py
         (sabotage.forget_intents, "send.answered", "batches repeated"),
         (sabotage.send_again, "state.saved-batches", "batches repeated"),
         (sabotage.lose_a_batch, "send.intended", "entities lost"),
-        (sabotage.keep_locks, "run.ended", "is left"),
+        (sabotage.keep_locks, "file.begun", "is left"),
         (sabotage.count_down_the_fence, "file.begun", "fencing token"),
     ],
 )
