@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import VERSIONS, MissingServerError, PostgreSQLServer, RedisServer, missing
+from tests.servers import VERSIONS, DenoServer, MissingServerError, PostgreSQLServer, RedisServer, missing
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +38,23 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def deno_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DenoServer]:
+    try:
+        server = DenoServer(tmp_path_factory.mktemp("deno"))
+        server.start()
+    except MissingServerError as exc:
+        missing("Deno", str(exc))
+        return
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def deno_url(deno_server: DenoServer) -> str:
+    return deno_server.url
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

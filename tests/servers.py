@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +237,77 @@ class PostgreSQLServer:
             self._process.send_signal(2)  # SIGINT: end at once, in order
             self._process.wait(30)
             self._process = None
+
+
+class DenoServer:
+    """Deno's own store in a file, served over KV Connect by the bridge; can be stopped and started again."""
+
+    TOKEN = "a-token-of-the-tests"
+
+    def __init__(self, folder: Path, *, lifetime: int = 3600) -> None:
+        self.folder = folder
+        # Deno waits for the disk at each commit, which no test here is about.
+        self.data = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else folder))
+        self.port = spare_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.url = f"deno+http://:{self.TOKEN}@127.0.0.1:{self.port}?durable=yes"
+        self._lifetime = lifetime
+        self._process: subprocess.Popen[bytes] | None = None
+        self.environment = {
+            **os.environ,
+            "DENO_KV_ACCESS_TOKEN": self.TOKEN,
+            "DENO_DIR": str(folder / "deno"),
+        }
+        self.environment |= {"DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
+        self.program = self._find()
+
+    def _find(self) -> str:
+        beside = Path(sys.executable).with_name("deno")  # of the `deno` package
+        if beside.exists():
+            return str(beside)
+        if on_path := shutil.which("deno"):
+            return on_path
+        raise MissingServerError("deno isn't on PATH; its package is among those for development")
+
+    def start(self) -> None:
+        log = self.folder / "deno.log"
+        bridge = resources.files("fc_connect.kv") / "deno_bridge.ts"
+        # All is allowed, for nothing less opens a file below /dev.
+        command = [self.program, "run", "--unstable-kv", "--allow-all", str(bridge)]
+        command += [
+            "--path",
+            str(self.data / "kv.db"),
+            "--port",
+            str(self.port),
+            "--lifetime",
+            str(self._lifetime),
+        ]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=self.environment)
+        wait_until(lambda: answers(self.port), self._process, log)
+        text = subprocess.run([self.program, "--version"], capture_output=True, text=True, check=True).stdout
+        VERSIONS["Deno"] = text.splitlines()[0]
+
+    def run(self, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program in Deno, with Deno's own client of KV Connect."""
+        command = [
+            self.program,
+            "run",
+            "--unstable-kv",
+            "--allow-net=127.0.0.1",
+            "--allow-env",
+            str(script),
+            *arguments,
+        ]
+        return subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=60)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(30)
+            self._process = None
+
+    def remove(self) -> None:
+        """Stop, and delete the data."""
+        self.stop()
+        shutil.rmtree(self.data, ignore_errors=True)

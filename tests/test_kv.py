@@ -101,12 +101,22 @@ class TestPostgreSQLKV(KVConformance):
             yield store
 
 
-@pytest.fixture(params=["sqlite", "redis", "postgresql"])
+@pytest.mark.service
+class TestDenoKV(KVConformance):
+    @pytest.fixture
+    def kv(self, deno_url: str) -> Iterator[KVStore]:
+        with open_kv(f"{deno_url}&namespace={uuid.uuid4().hex}") as store:
+            yield store
+
+
+@pytest.fixture(params=["sqlite", "redis", "postgresql", "deno"])
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/shared.db"
     if request.param == "redis":
         return f"{request.getfixturevalue('redis_url')}?namespace={uuid.uuid4().hex}"
+    if request.param == "deno":
+        return str(request.getfixturevalue("deno_url"))
     return str(request.getfixturevalue("postgres_url"))
 
 

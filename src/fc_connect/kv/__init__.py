@@ -45,13 +45,16 @@ _BACKENDS = {
     "rediss": ("redis", "RedisKV", "redis"),
     "postgresql": ("postgresql", "PostgreSQLKV", "postgres"),
     "postgres": ("postgresql", "PostgreSQLKV", "postgres"),
+    "deno+https": ("deno", "DenoKV", "deno"),
+    "deno+http": ("deno", "DenoKV", "deno"),
 }
 
 
 def open_kv(url: str, *, clock: Clock | None = None) -> KVStore:
     """Open the store at `url`; its driver is imported now.
 
-    `memory:`, `sqlite:///relative/path`, `sqlite:////absolute/path`, `redis://…`, `rediss://…`, `postgresql://…`.
+    `memory:`, `sqlite:///relative/path`, `sqlite:////absolute/path`, `redis://…`, `rediss://…`, `postgresql://…`,
+    `deno+https://…`.
     `clock` is for stores that have no clock of their own, and for tests.
 
     Raises:
@@ -74,6 +77,9 @@ def open_kv(url: str, *, clock: Clock | None = None) -> KVStore:
         store: KVStore = backend(clock=clock)
     elif scheme == "sqlite":
         store = backend(_path_of(url), clock=clock)
+    elif scheme.startswith("deno+"):
+        _check_server(scheme, url)
+        store = backend(url, clock=clock)
     else:
         _check_server(scheme, url)
         store = backend(url)
