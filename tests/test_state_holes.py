@@ -34,13 +34,14 @@ def a_file(
     )
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "postgresql"])
+@pytest.fixture(params=["memory", "sqlite", "redis", "postgresql", "nats"])
 def kv(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KVStore]:
     urls = {
         "memory": lambda: "memory:",
         "sqlite": lambda: f"sqlite:///{tmp_path}/state.db",
         "redis": lambda: f"{request.getfixturevalue('redis_url')}?namespace={uuid.uuid4().hex}",
         "postgresql": lambda: str(request.getfixturevalue("postgres_url")),
+        "nats": lambda: f"{request.getfixturevalue('nats_url')}/{uuid.uuid4().hex}",
     }
     with open_kv(urls[request.param]()) as store:
         yield store

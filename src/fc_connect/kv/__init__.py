@@ -47,6 +47,8 @@ _BACKENDS = {
     "postgres": ("postgresql", "PostgreSQLKV", "postgres"),
     "deno+https": ("deno", "DenoKV", "deno"),
     "deno+http": ("deno", "DenoKV", "deno"),
+    "nats": ("nats", "NATSKV", "nats"),
+    "nats+tls": ("nats", "NATSKV", "nats"),
 }
 
 
@@ -54,7 +56,7 @@ def open_kv(url: str, *, clock: Clock | None = None) -> KVStore:
     """Open the store at `url`; its driver is imported now.
 
     `memory:`, `sqlite:///relative/path`, `sqlite:////absolute/path`, `redis://…`, `rediss://…`, `postgresql://…`,
-    `deno+https://…`.
+    `deno+https://…`, `nats://…`, `nats+tls://…`.
     `clock` is for stores that have no clock of their own, and for tests.
 
     Raises:

@@ -1,0 +1,259 @@
+"""One connection to a NATS server: the driver's event loop in a thread of its own, asked from any thread.
+
+The driver would reconnect by itself, and send late what it had kept: a commit that was reported as not sent could still
+happen. So it may not. A link that broke is thrown away, with whatever wasn't written, and a new one is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import CancelledError as Cancelled
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NATSError
+
+from fc_connect.errors import ConfigurationError, KVUnavailableError
+
+__all__ = ["TIMEOUT", "Link", "Login", "NobodyAnswersError"]
+
+T = TypeVar("T")
+
+TIMEOUT = 15.0
+"""Seconds, for one answer."""
+_CONNECT_TIMEOUT = 10
+
+
+class NobodyAnswersError(KVUnavailableError):
+    """The server knows nobody who takes such a message; it was dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Where to connect, and as whom."""
+
+    servers: Sequence[str]
+    """`host:port` each; tried in a random order."""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    credentials: str | None = None
+    """Path of a file with a JWT and a seed."""
+    tls: ssl.SSLContext | None = None
+
+
+class Link:
+    """An open connection. Safe to share between threads, but not over a fork.
+
+    Raises:
+        KVUnavailableError: no server can be reached, or it refuses the user.
+    """
+
+    def __init__(self, login: Login) -> None:
+        self.pid = os.getpid()
+        self._login = login
+        self._client = Client()
+        self._inbox = f"_INBOX.{uuid.uuid4().hex}"
+        self._waiting: dict[str, asyncio.Queue[Msg | None]] = {}
+        self._complaint = ""
+        self._gate = threading.Lock()
+        self._is_closing = False
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fc-connect-nats", daemon=True)
+        self._thread.start()
+        try:
+            self.run(self._connect())
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it can be used: it wasn't cut, and this is the process that opened it."""
+        return self._client.is_connected and self.pid == os.getpid()
+
+    @property
+    def max_payload(self) -> int:
+        """How many bytes a message may have, headers included."""
+        return self._client.max_payload
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The version of the server: major, minor."""
+        version = self._client.connected_server_version
+        return version.major, version.minor
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the link's loop and wait for it."""
+        with self._gate:
+            if self._is_closing:
+                work.close()
+                raise KVUnavailableError("This store was closed.")
+            running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return running.result()
+        except Cancelled as exc:
+            raise KVUnavailableError("This store was closed.") from exc
+
+    def demand_up(self) -> None:
+        """Raise where nothing can be sent."""
+        if not self.is_up:
+            raise KVUnavailableError(f"The connection to NATS is cut{self._complaint}.")
+
+    async def ask(self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None) -> Msg:
+        """Send one message and return its one answer.
+
+        Raises:
+            KVUnavailableError: there was no answer; the message may have arrived.
+        """
+        async with self.answers() as (inbox, answer):
+            await self.send(subject, payload, headers, inbox=inbox)
+            return await answer()
+
+    async def send(
+        self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None, *, inbox: str = ""
+    ) -> None:
+        """Send a message; its answers go to `inbox`."""
+        self.demand_up()
+        try:
+            async with asyncio.timeout(TIMEOUT) as limit:
+                await self._client.publish(
+                    subject, payload, inbox, None if headers is None else dict(headers)
+                )
+        except (NATSError, OSError, TimeoutError) as exc:
+            self.abort()
+            raise KVUnavailableError(
+                f"NATS: a message can't be sent ({str(exc) or type(exc).__name__})."
+            ) from exc
+        if limit.expired():  # the driver swallows a cancellation while it waits for the socket
+            self.abort()
+            raise KVUnavailableError(f"NATS takes no message within {TIMEOUT:.0f} s.")
+
+    @asynccontextmanager
+    async def answers(self) -> AsyncIterator[tuple[str, Callable[[], Coroutine[Any, Any, Msg]]]]:
+        """Give an inbox, and a function that waits for the next answer that arrives there."""
+        inbox = f"{self._inbox}.{uuid.uuid4().hex}"
+        arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._waiting[inbox] = arrived
+        deadline = time.monotonic() + TIMEOUT
+
+        async def answer() -> Msg:
+            nonlocal deadline
+            if not self.is_up and arrived.empty():
+                raise KVUnavailableError(f"The connection to NATS is cut{self._complaint}.")
+            try:
+                message = await asyncio.wait_for(arrived.get(), deadline - time.monotonic())
+            except TimeoutError as exc:
+                self.abort()  # what it still holds must not arrive later
+                raise KVUnavailableError(f"NATS: no answer within {TIMEOUT:.0f} s{self._complaint}.") from exc
+            if message is None:
+                raise KVUnavailableError(f"The connection to NATS broke{self._complaint}.")
+            if (message.headers or {}).get("Status") == "503":
+                raise NobodyAnswersError(
+                    "NATS: nobody answers. JetStream is off, or a leader is being elected. Nothing was written."
+                )
+            deadline = time.monotonic() + TIMEOUT
+            return message
+
+        try:
+            yield inbox, answer
+        finally:
+            del self._waiting[inbox]
+
+    def abort(self) -> None:
+        """Drop the connection at once, with what wasn't written yet. Called on the loop."""
+        self._client._pending.clear()  # close() would first write these
+        self._client._pending_data_size = 0
+        writer = getattr(self._client._transport, "_bare_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+    def close(self) -> None:
+        """End the connection and its thread. Twice is no fault."""
+        if self.pid != os.getpid():
+            return  # a forked child leaves its parent's connection alone
+        with self._gate:
+            if self._is_closing:
+                return
+            self._is_closing = (
+                True  # what was begun before is on the loop by now, and ends with the connection
+            )
+        asyncio.run_coroutine_threadsafe(self._disconnect(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _connect(self) -> None:
+        login = self._login
+        scheme = "nats" if login.tls is None else "tls"
+        client = self._client
+
+        def password() -> str:
+            # Called after the server's greeting. The driver goes on without TLS where the server offers none.
+            if login.tls is not None and not client._server_info.get("tls_required"):
+                raise NATSError("the server offers no TLS; the password wasn't sent")
+            return login.password or login.token or ""
+
+        try:
+            await asyncio.wait_for(
+                client.connect(
+                    [f"{scheme}://{each}" for each in login.servers],
+                    name="fc-connect",
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=_CONNECT_TIMEOUT,
+                    ping_interval=20,
+                    error_cb=self._complained,
+                    closed_cb=self._closed,
+                    tls=login.tls,
+                    user=login.user,
+                    password=None if login.password is None else password,
+                    token=None if login.token is None else password,
+                    user_credentials=login.credentials,
+                ),
+                _CONNECT_TIMEOUT * 2,
+            )
+            if login.tls is not None and not client._server_info.get("tls_required"):
+                raise NATSError("the server offers no TLS")
+            await client.subscribe(
+                f"{self._inbox}.*", cb=self._arrived, pending_msgs_limit=0, pending_bytes_limit=0
+            )
+        except ImportError as exc:
+            raise ConfigurationError("A NATS credentials file needs a library: pip install nkeys") from exc
+        except (NATSError, OSError, TimeoutError) as exc:
+            raise KVUnavailableError(f"NATS can't be reached{self._complaint or f' ({exc})'}.") from exc
+
+    async def _disconnect(self) -> None:
+        self.abort()
+        with suppress(NATSError, OSError, TimeoutError):
+            await asyncio.wait_for(self._client.close(), 5)
+        self._release()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _arrived(self, message: Msg) -> None:
+        if (waiting := self._waiting.get(message.subject)) is not None:
+            waiting.put_nowait(message)
+
+    async def _complained(self, error: Exception) -> None:
+        self._complaint = f" ({str(error) or type(error).__name__})"
+
+    async def _closed(self) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        """Tell all who wait that no answer will come."""
+        for waiting in self._waiting.values():
+            waiting.put_nowait(None)
