@@ -7,12 +7,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 import redis
 from hypothesis import given
@@ -26,7 +28,7 @@ from fc_connect.errors import (
     KVUnavailableError,
     KVValueError,
 )
-from fc_connect.kv import Guarantee, Key, KVStore, open_kv
+from fc_connect.kv import Entry, Guarantee, Key, KVStore, open_kv
 from fc_connect.kv.keys import decode_key, encode_key, key_range
 from fc_connect.kv.steady import Anchor, SteadyClock
 from fc_connect.testing.kv import KVConformance
@@ -173,6 +175,74 @@ def test_a_page_of_a_list_shows_one_moment(shared_url: str) -> None:
         while not stop.is_set() and not writer.done():
             assert len(list(kv.list((space,)))) == 1
         writer.result()
+
+
+@pytest.mark.service
+def test_a_key_is_gone_only_once_no_commit_is_under_way_that_found_it_there(postgres_url: str) -> None:
+    space = uuid.uuid4().hex
+    with (
+        open_kv(postgres_url) as kv,
+        psycopg.connect(postgres_url) as holder,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        kv.set((space, "b"), "old")
+        stamp = kv.set((space, "a"), 1, expire_in=timedelta(milliseconds=400))
+        holder.execute("SELECT 1 FROM fc_connect_kv WHERE key = %s FOR UPDATE", (encode_key((space, "b")),))
+        commit = pool.submit(kv.atomic().check((space, "a"), stamp).set((space, "b"), "new").commit)
+        time.sleep(0.6)  # its check held, its write waits for the row, and the key expires
+
+        def look() -> tuple[object, object]:
+            return kv.get((space, "a")), kv.get((space, "b"))
+
+        looked = pool.submit(look)
+        time.sleep(0.2)
+        holder.rollback()
+        a, b = looked.result()
+
+        assert commit.result().ok
+        assert a is None
+        assert isinstance(b, Entry)
+        assert b.value == "new"
+
+
+class HeldClock(ManualClock):
+    """Tells the time late: a commit takes long after it was judged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.is_slow = False
+
+    def now(self) -> datetime:
+        now = super().now()
+        if self.is_slow:
+            self.asked.set()
+            assert self.go_on.wait(30)
+        return now
+
+
+def test_in_a_file_a_key_is_gone_only_once_no_commit_is_under_way_that_found_it_there(tmp_path: Path) -> None:
+    slow, clock = HeldClock(), ManualClock()
+    url = f"sqlite:///{tmp_path}/state.db"
+    with (
+        open_kv(url, clock=slow) as writer,
+        open_kv(url, clock=clock) as kv,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        stamp = kv.set(("a",), 1, expire_in=timedelta(minutes=1))
+        slow.is_slow = True
+        commit = pool.submit(writer.atomic().check(("a",), stamp).set(("b",), "new").commit)
+        assert slow.asked.wait(30)  # its check holds, its write is still to come
+        clock.advance(timedelta(minutes=2))
+
+        looked = pool.submit(lambda: (list(kv.list(())), kv.get(("b",))))
+        time.sleep(0.2)
+        slow.go_on.set()
+        listed, b = looked.result()
+
+        assert commit.result().ok
+        assert [entry.key for entry in listed] == [("b",)]
+        assert b is not None
 
 
 def test_time_injected_decides_over_expiry(tmp_path: Path) -> None:

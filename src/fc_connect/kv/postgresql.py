@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -35,7 +35,13 @@ _PAGE = 500
 _SWEEP_EVERY = 64  # commits
 _WAIT = 15.0  # seconds for a connection
 _MIGRATION_LOCK = 0x46434B56  # "FCKV"
+_IDLE_FOR = "10s"  # within a commit; then the server ends it: its worker hangs, and its locks stop the others
 _LIVE = "(expires_at IS NULL OR expires_at > clock_timestamp())"
+# A commit that was under way when a key expired has ended long before the key counts as gone for good.
+_STATE = (
+    f"CASE WHEN {_LIVE} THEN 'live' WHEN expires_at > clock_timestamp() - interval '1 minute' THEN 'expired'"
+    " ELSE 'gone' END"
+)
 
 _MIGRATIONS = (
     """
@@ -83,14 +89,9 @@ class PostgreSQLKV:
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         names = [encode_key(key) for key in keys]
 
-        def read(connection: Connection) -> dict[bytes, tuple[bytes, int]]:
-            rows = connection.execute(
-                f"SELECT key, value, version FROM fc_connect_kv WHERE key = ANY(%s) AND {_LIVE}",  # noqa: S608
-                (names,),
-            ).fetchall()
-            return {name: (value, version) for name, value, version in rows}
-
-        found = self._do(read)
+        query = f"SELECT key, value, version, {_STATE} FROM fc_connect_kv WHERE key = ANY(%s)"  # noqa: S608
+        rows = self._do(lambda connection: _read(connection, query, (names,)))
+        found = {name: (value, version) for name, value, version, state in rows if state == "live"}
         return [
             _entry(key, *found[name]) if name in found else None
             for key, name in zip(keys, names, strict=True)
@@ -108,7 +109,7 @@ class PostgreSQLKV:
         low, high = key_range(prefix, start=start, end=end)
         left = limit
         query = (
-            f"SELECT key, value, version FROM fc_connect_kv WHERE key >= %s AND key < %s AND {_LIVE} "  # noqa: S608
+            f"SELECT key, value, version, {_STATE} FROM fc_connect_kv WHERE key >= %s AND key < %s "  # noqa: S608
             f"ORDER BY key {'DESC' if reverse else 'ASC'} LIMIT %s"
         )
         while left is None or left > 0:
@@ -116,14 +117,15 @@ class PostgreSQLKV:
             bounds = (low, high, size)
 
             def read(connection: Connection, bounds: tuple[bytes, bytes, int] = bounds) -> Sequence[Any]:
-                return connection.execute(query, bounds).fetchall()
+                return _read(connection, query, bounds)
 
             page = self._do(read)
-            for name, value, version in page:
+            live = [row for row in page if row[3] == "live"]
+            for name, value, version, _ in live:
                 yield _entry(decode_key(name), value, version)
             if len(page) < size:
                 return
-            left = None if left is None else left - len(page)
+            left = None if left is None else left - len(live)
             last = page[-1][0]
             low, high = (low, last) if reverse else (last + b"\x00", high)
 
@@ -221,15 +223,35 @@ def _healthy(pool: ConnectionPool[Connection]) -> Connection:
     raise PoolTimeout("no connection answers")
 
 
-def _commit(connection: Connection, commit: Commit) -> CommitResult:
-    names = sorted(commit.keys)
-    locks = sorted(
-        {int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big", signed=True) for name in names}
-    )
+def _read(connection: Connection, query: str, parameters: Sequence[Any]) -> Sequence[Any]:
+    """Read rows; where one has expired just now, once more, behind the commits that found it alive.
+
+    Else a reader could see it gone, and after that a commit take effect that had checked that it was there.
+    """
+    waited: set[bytes] = set()
+    while True:
+        rows = connection.execute(query, parameters).fetchall()
+        expired = {name for name, _, _, state in rows if state == "expired"}
+        if expired <= waited:
+            return rows
+        _lock(connection, "pg_advisory_xact_lock_shared", expired)
+        waited |= expired
+
+
+def _lock(connection: Connection, how: str, names: Iterable[bytes]) -> None:
+    """Take the locks of keys until the transaction ends, in one order for all; it may not hang meanwhile."""
+    locks = {
+        int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big", signed=True) for name in names
+    }
     connection.execute(
-        "SELECT pg_advisory_xact_lock(lock) FROM (SELECT unnest(%s::bigint[]) AS lock ORDER BY 1) AS locks",
-        (locks,),
+        f"SELECT set_config('idle_in_transaction_session_timeout', '{_IDLE_FOR}', true), {how}(lock)"  # noqa: S608
+        " FROM (SELECT unnest(%s::bigint[]) AS lock ORDER BY 1) AS locks",
+        (sorted(locks),),
     )
+
+
+def _commit(connection: Connection, commit: Commit) -> CommitResult:
+    _lock(connection, "pg_advisory_xact_lock", commit.keys)
     if commit.checks:
         rows = connection.execute(
             f"SELECT key, version FROM fc_connect_kv WHERE key = ANY(%s) AND {_LIVE}",  # noqa: S608

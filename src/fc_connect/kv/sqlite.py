@@ -108,20 +108,15 @@ class SQLiteKV:
 
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         names = [encode_key(key) for key in keys]
-        now = self._clock.now_us()
-
-        def read(connection: sqlite3.Connection) -> dict[bytes, tuple[bytes, int]]:
-            found: dict[bytes, tuple[bytes, int]] = {}
-            for at in range(0, len(names), _PAGE):
-                page = names[at : at + _PAGE]
-                marks = ",".join("?" * len(page))
-                # Only question marks are put into the text.
-                query = f"SELECT key, value, version FROM kv WHERE key IN ({marks}) AND {_LIVE}"  # noqa: S608
-                for name, value, version in connection.execute(query, (*page, now)):
+        found: dict[bytes, tuple[bytes, int]] = {}
+        for at in range(0, len(names), _PAGE):
+            page = names[at : at + _PAGE]
+            marks = ",".join("?" * len(page))
+            # Only question marks are put into the text.
+            query = f"SELECT key, value, version, {_LIVE} FROM kv WHERE key IN ({marks})"  # noqa: S608
+            for name, value, version, is_live in self._read(query, page):
+                if is_live:
                     found[name] = (value, version)
-            return found
-
-        found = self._patiently(read)
         return [
             _entry(key, *found[name]) if name in found else None
             for key, name in zip(keys, names, strict=True)
@@ -139,18 +134,18 @@ class SQLiteKV:
         low, high = key_range(prefix, start=start, end=end)
         left = limit
         query = (
-            f"SELECT key, value, version FROM kv WHERE key >= ? AND key < ? AND {_LIVE} "  # noqa: S608
+            f"SELECT key, value, version, {_LIVE} FROM kv WHERE key >= ? AND key < ? "  # noqa: S608
             f"ORDER BY key {'DESC' if reverse else 'ASC'} LIMIT ?"
         )
         while left is None or left > 0:
             size = _PAGE if left is None else min(_PAGE, left)
-            bounds = (low, high, self._clock.now_us(), size)
-            page = self._patiently(lambda connection, b=bounds: connection.execute(query, b).fetchall())  # type: ignore[misc]
-            for name, value, version in page:
+            page = self._read(query, (low, high, size))
+            live = [row for row in page if row[3]]
+            for name, value, version, _ in live:
                 yield _entry(decode_key(name), value, version)
             if len(page) < size:
                 return
-            left = None if left is None else left - len(page)
+            left = None if left is None else left - len(live)
             last = page[-1][0]
             low, high = (low, last) if reverse else (last + b"\x00", high)
 
@@ -185,6 +180,21 @@ class SQLiteKV:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _read(self, query: str, parameters: Sequence[Any]) -> Sequence[Any]:
+        """Read rows of key, value, version and whether it lives; where one has expired, behind the present writer.
+
+        Else a reader could see it gone, and after that a commit take effect that had checked that it was there.
+        """
+
+        def read(connection: sqlite3.Connection) -> Sequence[Any]:
+            rows = connection.execute(query, (self._clock.now_us(), *parameters)).fetchall()
+            if all(row[3] for row in rows):
+                return rows
+            with _transaction(connection, self._path):
+                return connection.execute(query, (self._clock.now_us(), *parameters)).fetchall()
+
+        return self._patiently(read)
 
     def _apply(self, commit: Commit) -> CommitResult:
         return self._patiently(lambda connection: self._commit(connection, commit))
