@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +13,9 @@ from fc_connect.kv.base import Entry
 __all__ = ["from_entry", "to_json"]
 
 T = TypeVar("T")
+
+_first_use = threading.Lock()
+_used: set[type] = set()
 
 
 def to_json(record: Any) -> Any:
@@ -25,6 +29,12 @@ def from_entry(entry: Entry, kind: type[T]) -> T:
     Raises:
         KVCorruptError: it holds something else.
     """
+    if kind not in _used:
+        with (
+            _first_use
+        ):  # msgspec takes a class apart at its first use; threads that do so at once crash the process
+            msgspec.json.Decoder(kind)
+            _used.add(kind)
     try:
         return msgspec.convert(entry.value, kind)
     except msgspec.ValidationError as exc:
