@@ -13,7 +13,7 @@ from typing import Any
 
 from fc_connect.errors import ParseError
 
-__all__ = ["History", "Operation", "Outcome", "read_history", "read_jepsen_log"]
+__all__ = ["History", "Operation", "Outcome", "frozen", "read_history", "read_jepsen_log"]
 
 
 class Outcome(StrEnum):
@@ -99,8 +99,8 @@ def _read_saved(path: Path) -> History:
                     outcome=Outcome(outcome),
                     invoked=invoked,
                     returned=returned,
-                    call=_frozen(call),
-                    result=_frozen(result),
+                    call=frozen(call),
+                    result=frozen(result),
                 )
             )
         return History(model=head["model"], operations=tuple(operations), about=head["about"])
@@ -181,8 +181,9 @@ def _value(text: str) -> Any:
     return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def frozen(value: Any) -> Any:
+    """Return what was read from JSON with tuples in the place of lists."""
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def _shown(value: Any) -> str:
