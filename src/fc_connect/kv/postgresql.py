@@ -265,14 +265,20 @@ def _commit(connection: Connection, commit: Commit) -> CommitResult:
     deleted = [name for name, write in commit.writes.items() if write.value is None]
     if deleted:
         connection.execute("DELETE FROM fc_connect_kv WHERE key = ANY(%s)", (deleted,))
-    for name, write in commit.writes.items():
-        if write.value is not None:
-            connection.execute(
-                "INSERT INTO fc_connect_kv VALUES (%s, %s, %s, clock_timestamp() + %s)"
-                " ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version,"
-                " expires_at = excluded.expires_at",
-                (name, write.value, version, write.expire_in),
-            )
+    written = [
+        (name, write.value, write.expire_in)
+        for name, write in commit.writes.items()
+        if write.value is not None
+    ]
+    if written:
+        names, values, expiries = (list(column) for column in zip(*written, strict=True))
+        connection.execute(
+            "INSERT INTO fc_connect_kv SELECT key, value, %s, clock_timestamp() + expire_in"
+            " FROM unnest(%s::bytea[], %s::bytea[], %s::interval[]) AS written (key, value, expire_in)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version,"
+            " expires_at = excluded.expires_at",
+            (version, names, values, expiries),
+        )
     if version % _SWEEP_EVERY == 0:
         connection.execute(
             "DELETE FROM fc_connect_kv WHERE key IN (SELECT key FROM fc_connect_kv"

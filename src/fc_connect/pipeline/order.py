@@ -78,10 +78,10 @@ class Turns:
                 return
 
     def _older_is_unfinished(self, candidate: Candidate) -> bool:
-        blocker = self._oldest_unfinished(candidate)
+        blocker, is_held = self._oldest_unfinished(candidate)
         if blocker is None:
             return False
-        if not self._claim(blocker):  # another worker is at it
+        if is_held or not self._claim(blocker):  # another worker is at it
             # Who is next looks often; those behind needn't.
             is_next = self._candidates[self._finished + 1 : self._finished + 2] == [candidate]
             longest = 0.02 if is_next else 0.3
@@ -89,18 +89,21 @@ class Turns:
             self._state.clock.wait(self._stop, pause)
         return True
 
-    def _oldest_unfinished(self, candidate: Candidate) -> Candidate | None:
+    def _oldest_unfinished(self, candidate: Candidate) -> tuple[Candidate | None, bool]:
+        """Return the oldest file that has to be finished first, and whether a worker is at it."""
+        size = 1  # while it waits, a worker asks for one file
         while True:
-            page = self._candidates[self._finished : self._finished + _PAGE]
-            records = self._state.files.get_many([each.record.file_id for each in page])
-            for each, record in zip(page, records, strict=True):
+            page = self._candidates[self._finished : self._finished + size]
+            seen = self._state.look([each.record for each in page])
+            for each, (record, holder) in zip(page, seen, strict=True):
                 if each.record.position >= candidate.record.position:
-                    return None
+                    return None, False
                 if record is None or not self._is_finished(record, candidate):
-                    return each
+                    return each, holder is not None
                 self._finished += 1
             if not page:
-                return None
+                return None, False
+            size = min(2 * size, _PAGE)
 
     def _is_finished(self, record: FileRecord, candidate: Candidate) -> bool:
         failed = record.status is FileStatus.FAILED and (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ __all__ = ["Run"]
 logger = logging.getLogger(__name__)
 
 _POLL = timedelta(milliseconds=300)
+_PAGE = 32  # files that are looked at together
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Run:
     results: dict[str, FileResult] = field(default_factory=dict)
     completed_before: int = 0
     _turns: Turns | None = None
+    _elsewhere: set[str] = field(default_factory=set)
+    """Ids of files that others finished since we listed."""
 
     def run(self) -> RunResult:
         """Do all there is to do, and say what came of it. Only bugs escape as exceptions."""
@@ -103,11 +106,41 @@ class Run:
             )
         left = listing.candidates
         while left:
-            held = [each for each in left if not self.stop.is_set() and not self._claim(each)]
-            if not (held and self.wait):
+            held = [each for page in _pages(left) for each in self._take_page(page)]
+            if not (held and self.wait) or self.stop.is_set():
                 break
             self.clock.wait(self.stop, _POLL)
             left = held
+
+    def _take_page(self, page: Sequence[Candidate]) -> list[Candidate]:
+        """Take one file of the page after the other while any is free; return those that others have.
+
+        All of the page is looked at anew each time: side by side, others finish it meanwhile.
+        """
+        while page and not self.stop.is_set():
+            free, held = self._survey(page)
+            if not free:
+                return held
+            # Where order doesn't matter, workers keep out of each other's way.
+            candidate = self.random_source.choice(free) if self._turns is None else free[0]
+            if not self._claim(candidate):
+                held.append(candidate)
+            page = [each for each in page if each in held or (each in free and each is not candidate)]
+        return []
+
+    def _survey(self, page: Sequence[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+        """Return which files are free to be taken and which are held; note those that are neither."""
+        free, held = [], []
+        seen = self.state.look([each.record for each in page])
+        for candidate, (record, holder) in zip(page, seen, strict=True):
+            if self._is_settled(record or candidate.record):
+                continue
+            if holder is None:
+                free.append(candidate)
+            else:
+                self._note_held(candidate, str(holder.owner), holder.expires_at)
+                held.append(candidate)
+        return free, held
 
     @contextmanager
     def _turn(self, candidate: Candidate) -> Iterator[Lease | None]:
@@ -118,22 +151,15 @@ class Run:
     def _claim(self, candidate: Candidate) -> bool:
         """Process the file unless another worker has it; say whether there is nothing left to wait for."""
         path = candidate.record.file_name
-        if path in self.results and self.results[path].outcome is not FileOutcome.HELD:
-            return True
         record = self.state.files.get(candidate.record.file_id) or candidate.record
-        if record.status.is_terminal:
-            self._finished_elsewhere(record)
-            return True
-        if self._rests(record):
+        if self._is_settled(record):
             return True
         try:
             lease = self.state.lock(
                 record.lock_name, timeout=self.config.lease.timeout, about=path, stop=self.stop
             )
         except LockHeldError as exc:
-            if path not in self.results:
-                reason = f"held by {exc.owner} until {exc.expires_at:%H:%M:%S} UTC unless renewed"
-                self._note(FileResult(path=path, outcome=FileOutcome.HELD, reason=reason))
+            self._note_held(candidate, exc.owner, exc.expires_at)
             return False
         self.results.pop(path, None)
         with lease:
@@ -146,9 +172,26 @@ class Run:
                 self._move(candidate)
         return True
 
+    def _is_settled(self, record: FileRecord) -> bool:
+        """Say whether this run has nothing more to do with the file, and note why."""
+        known = self.results.get(record.file_name)
+        if known is not None and known.outcome is not FileOutcome.HELD:
+            return True
+        if record.status.is_terminal:
+            self._finished_elsewhere(record)
+            return True
+        return self._rests(record)
+
+    def _note_held(self, candidate: Candidate, owner: str, expires_at: datetime) -> None:
+        path = candidate.record.file_name
+        if path not in self.results:
+            reason = f"held by {owner} until {expires_at:%H:%M:%S} UTC unless renewed"
+            self._note(FileResult(path=path, outcome=FileOutcome.HELD, reason=reason))
+
     def _finished_elsewhere(self, record: FileRecord) -> None:
-        known = self.results.pop(record.file_name, None)
-        if known is None or known.outcome is FileOutcome.HELD:
+        self.results.pop(record.file_name, None)
+        if record.file_id not in self._elsewhere:
+            self._elsewhere.add(record.file_id)
             self.completed_before += 1
 
     def _rests(self, record: FileRecord) -> bool:
@@ -203,3 +246,8 @@ class Run:
             self.state.note_result("success" if result.success else "failed")
         except KVError as exc:
             logger.warning("how the run ended isn't in the state: %s", exc)
+
+
+def _pages(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+    for at in range(0, len(candidates), _PAGE):
+        yield candidates[at : at + _PAGE]

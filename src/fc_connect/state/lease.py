@@ -28,7 +28,7 @@ from fc_connect.errors import (
     StateConflictError,
 )
 from fc_connect.faults import point
-from fc_connect.kv.base import Atomic, Entry, KVStore
+from fc_connect.kv.base import Atomic, Entry, Key, KVStore
 from fc_connect.state.owner import Owner
 from fc_connect.state.records import from_entry, to_json
 
@@ -291,8 +291,18 @@ class Leases:
 
     def get(self, name: str) -> LockInfo | None:
         """Return who holds the lock, or None where it is free."""
-        entry = self._kv.get((self._workflow, "lock", name))
+        entry = self._kv.get(self.key(name))
         return None if entry is None else from_entry(entry, LockInfo)
+
+    def key(self, name: str) -> Key:
+        return (self._workflow, "lock", name)
+
+    def holder(self, entry: Entry | None) -> LockInfo | None:
+        """Return who holds the lock of `entry`, or None where it may be tried to be taken."""
+        if entry is None:
+            return None
+        holder = from_entry(entry, LockInfo)
+        return None if self._is_stale(entry, holder) else holder
 
     def list(self) -> Iterator[LockInfo]:
         """Yield the locks that are held."""
@@ -304,7 +314,7 @@ class Leases:
 
         The holder's next write fails. A batch that it is sending right now still arrives.
         """
-        key = (self._workflow, "lock", name)
+        key = self.key(name)
         entry = self._kv.get(key)
         if entry is None:
             return None
@@ -315,12 +325,12 @@ class Leases:
         return info
 
     def _try(self, name: str, *, timeout: timedelta, about: str) -> tuple[Lease | None, LockInfo | None]:
-        key, fence_key = (self._workflow, "lock", name), (self._workflow, "fence", name)
+        key, fence_key = self.key(name), (self._workflow, "fence", name)
         asked_at = self._clock.monotonic()
         entry, fence = self._kv.get_many([key, fence_key])
-        holder = None if entry is None else from_entry(entry, LockInfo)
-        if entry is not None and holder is not None and not self._is_stale(entry, holder):
+        if (holder := self.holder(entry)) is not None:
             return None, holder
+        gone = None if entry is None else from_entry(entry, LockInfo).owner
         token = 1 + (int(fence.value) if fence is not None else 0)
         now = self._kv.now()
         info = LockInfo(
@@ -345,8 +355,8 @@ class Leases:
             versionstamp = entry.versionstamp if entry is not None and is_ours else None
         if versionstamp is None:
             return None, self.get(name)
-        if holder is not None:
-            logger.warning("lock on %s: taken over from %s, which is gone", about or name, holder.owner)
+        if gone is not None:
+            logger.warning("lock on %s: taken over from %s, which is gone", about or name, gone)
         point("lease.acquired")
         held_until = asked_at + timeout.total_seconds()
         lease = Lease(self._kv, info, versionstamp, held_until, clock=self._clock, workflow=self._workflow)

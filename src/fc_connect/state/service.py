@@ -92,6 +92,18 @@ class StateService:
         record = self.files.get(file.file_id)
         return record is not None and record.status is FileStatus.COMPLETED
 
+    def look(self, files: Sequence[FileRecord]) -> list[tuple[FileRecord | None, LockInfo | None]]:
+        """Return, in one round trip, what the ledger has of each version, and who is at work on its path.
+
+        Where a lock may be taken over, nobody is.
+        """
+        keys = [self.files.key(each.file_id) for each in files]
+        keys += [self.locks.key(each.lock_name) for each in files]
+        entries = self.kv.get_many(keys)
+        records = [None if each is None else from_entry(each, FileRecord) for each in entries[: len(files)]]
+        holders = [self.locks.holder(each) for each in entries[len(files) :]]
+        return list(zip(records, holders, strict=True))
+
     def save_file(self, record: FileRecord, *leases: Lease) -> None:
         """Store a file's record while `leases` are held.
 
