@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.servers import (
     VERSIONS,
     DenoServer,
+    DynamoDBServer,
     MissingServerError,
     NATSServer,
     PostgreSQLServer,
@@ -78,6 +80,30 @@ def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def dynamodb_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = DynamoDBServer(tmp_path_factory.mktemp("dynamodb"))
+    try:
+        server.start()
+    except MissingServerError as exc:
+        missing("DynamoDB", str(exc))
+        return
+    yield server.endpoint_url
+    server.stop()
+
+
+@pytest.fixture
+def dynamodb_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of a table of the test's own, which is made when it is opened."""
+    if url := os.environ.get("FC_CONNECT_TEST_DYNAMODB_URL"):
+        return f"{url}{'&' if '?' in url else '?'}namespace={uuid.uuid4().hex}"
+    endpoint = request.getfixturevalue("dynamodb_endpoint")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+    # Nobody keeps what moto holds; vouching for it lets the tests of pipelines demand every promise.
+    return f"dynamodb://test-{uuid.uuid4().hex}?region=eu-west-1&endpoint_url={endpoint}&durable=yes"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

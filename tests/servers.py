@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -356,5 +357,33 @@ class NATSServer:
     def stop(self, *, kill: bool = False) -> None:
         if self._process is not None:
             self._process.kill() if kill else self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+
+class DynamoDBServer:
+    """moto's DynamoDB in a process of its own; `tests.dynamodb_server` says what is mended in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = spare_port()
+        self.endpoint_url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        log = self.folder / "dynamodb.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.dynamodb_server", str(self.port)],
+                stdout=output,
+                stderr=output,
+                cwd=Path(__file__).parents[1],
+            )
+        wait_until(lambda: answers(self.port), self._process, log)
+        VERSIONS["DynamoDB (moto)"] = version("moto")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
             self._process.wait(30)
             self._process = None

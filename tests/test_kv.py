@@ -119,6 +119,14 @@ class TestNATSKV(KVConformance):
             yield store
 
 
+@pytest.mark.service
+class TestDynamoDBKV(KVConformance):
+    @pytest.fixture
+    def kv(self, dynamodb_url: str) -> Iterator[KVStore]:
+        with open_kv(dynamodb_url) as store:
+            yield store
+
+
 @pytest.fixture(params=["sqlite", "redis", "postgresql", "deno", "nats"])
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":

@@ -47,6 +47,7 @@ _BACKENDS = {
     "postgres": ("postgresql", "PostgreSQLKV", "postgres"),
     "deno+https": ("deno", "DenoKV", "deno"),
     "deno+http": ("deno", "DenoKV", "deno"),
+    "dynamodb": ("dynamodb", "DynamoDBKV", "dynamodb"),
     "nats": ("nats", "NATSKV", "nats"),
     "nats+tls": ("nats", "NATSKV", "nats"),
 }
@@ -56,7 +57,7 @@ def open_kv(url: str, *, clock: Clock | None = None) -> KVStore:
     """Open the store at `url`; its driver is imported now.
 
     `memory:`, `sqlite:///relative/path`, `sqlite:////absolute/path`, `redis://…`, `rediss://…`, `postgresql://…`,
-    `deno+https://…`, `nats://…`, `nats+tls://…`.
+    `deno+https://…`, `nats://…`, `nats+tls://…`, `dynamodb://table?region=…`.
     `clock` is for stores that have no clock of their own, and for tests.
 
     Raises:
@@ -79,7 +80,7 @@ def open_kv(url: str, *, clock: Clock | None = None) -> KVStore:
         store: KVStore = backend(clock=clock)
     elif scheme == "sqlite":
         store = backend(_path_of(url), clock=clock)
-    elif scheme.startswith("deno+"):
+    elif scheme == "dynamodb" or scheme.startswith("deno+"):
         _check_server(scheme, url)
         store = backend(url, clock=clock)
     else:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from fc_connect.clock import Clock, SystemClock
 
-__all__ = ["Anchor", "SteadyClock"]
+__all__ = ["Anchor", "ServedTime", "SteadyClock"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,6 +58,45 @@ class SteadyClock:
             wall=wall if previous is None else max(wall, previous.wall),
             since_boot=_since_boot(),
         )
+
+
+class ServedTime:
+    """The time of a server that tells it only by the `Date` of its answers, in whole seconds.
+
+    It is this machine's wall clock as it was at the first look, held within what all answers since allow: so a wrong
+    clock, or one that is set, is off by a second at most. Two machines may still differ by that second.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._offset = clock.now().timestamp() - clock.monotonic()
+        self._low, self._high = float("-inf"), float("inf")
+        self._last = _EPOCH
+
+    def observe(self, date: str | None, *, sent_at: float) -> None:
+        """Take the `Date` of an answer that came just now to a request sent at `sent_at` (monotonic seconds)."""
+        received_at = self._clock.monotonic()
+        try:
+            at = parsedate_to_datetime(date or "").timestamp()
+        except ValueError:
+            return
+        low, high = at - received_at, at + 1 - sent_at
+        with self._lock:
+            self._low, self._high = max(self._low, low), min(self._high, high)
+            if self._low > self._high:  # a clock drifted, or this machine slept: the past no longer counts
+                self._low, self._high = low, high
+                self._last = _EPOCH
+            self._offset = min(max(self._offset, self._low), self._high)
+
+    def now(self) -> datetime:
+        """Return the time, aware and in UTC; it doesn't go back unless the server's did."""
+        if not isinstance(self._clock, SystemClock):
+            return self._clock.now()
+        with self._lock:
+            now = _EPOCH + timedelta(seconds=self._clock.monotonic() + self._offset)
+            self._last = max(self._last, now)
+            return self._last
 
 
 def _since_boot() -> int:
