@@ -127,15 +127,28 @@ def test_without_direct_answers_the_leader_is_asked(nats_url: str, bucket: str) 
 def test_a_mirror_that_answers_for_the_bucket_is_not_believed(nats_url: str, bucket: str) -> None:
     with open_kv(f"{nats_url}/{bucket}") as kv:
         kv.set(("a",), 1)
-        nothing = {"name": f"KV_{bucket}", "filter_subject": f"$KV.{bucket}.nothing"}
-        mirror = {"name": f"M_{bucket}", "mirror": nothing, "mirror_direct": True, "num_replicas": 1}
-        api(nats_url, f"STREAM.CREATE.M_{bucket}", mirror)
+        mirror = {"mirror": {"name": f"KV_{bucket}"}, "mirror_direct": True, "num_replicas": 1}
+        api(nats_url, f"STREAM.CREATE.M_{bucket}", {"name": f"M_{bucket}", **mirror})
+        wait_for_answers_of(nats_url, f"M_{bucket}", bucket)
+        api(nats_url, f"STREAM.PURGE.M_{bucket}", {"filter": f"$KV.{bucket}.k.>"})  # as if it lagged
 
-        values = [
-            entry and entry.value for entry in kv.get_many([("a",)] * 3) + [kv.get(("a",)) for _ in range(40)]
-        ]
+        values = [kv.get(("a",)) for _ in range(40)]
 
-        assert values == [1] * 43
+        assert [entry and entry.value for entry in values] == [1] * 40
+
+
+def wait_for_answers_of(url: str, mirror: str, bucket: str) -> None:
+    async def ask() -> None:
+        client = await nats.connect(url)
+        question = json.dumps({"last_by_subj": f"$KV.{bucket}.fc-connect"}).encode()
+        for _ in range(2000):
+            answer = await client.request(f"$JS.API.DIRECT.GET.KV_{bucket}", question, timeout=10)
+            if (answer.headers or {}).get("Nats-Stream") == mirror:
+                return await client.close()
+            await asyncio.sleep(0.01)
+        raise AssertionError("the mirror never answers")
+
+    asyncio.run(ask())
 
 
 def test_the_bucket_of_another_program_is_left_alone(nats_url: str, bucket: str) -> None:
@@ -380,3 +393,59 @@ def test_stores_that_open_together_make_one_bucket(nats_url: str, bucket: str) -
 
     with open_kv(f"{nats_url}/{bucket}") as kv:
         assert len(list(kv.list(("a",)))) == 8
+
+
+def test_half_a_commit_after_a_power_cut_is_refused(server: NATSServer) -> None:
+    with open_kv(f"{server.url}/cut") as kv:
+        kv.set(("a",), 1)
+        kv.atomic().set(("a",), 2).set(("b",), 2).commit()
+    server.stop(kill=True)
+    messages = server.folder / "data" / "jetstream" / "$G" / "streams" / "KV_cut" / "msgs"
+    (messages / "index.db").unlink(missing_ok=True)
+    [block] = messages.glob("*.blk")
+    os.truncate(block, block.stat().st_size - 3)  # of the second message, what reached the disk
+    server.start()
+
+    with pytest.raises(KVCorruptError, match="half a commit"):
+        open_kv(f"{server.url}/cut")
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_a_list_knows_what_was_written_since_its_names_were_asked(
+    nats_url: str, bucket: str, is_direct: bool, reverse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fc_connect.kv.nats._PAGE", 64)
+    make_stream(nats_url, bucket, allow_direct=is_direct, allow_atomic=True)
+    with open_kv(f"{nats_url}/{bucket}") as kv:
+        for number in range(0, 400, 2):
+            kv.set(("a", number), "old")
+        entries = kv.list(("a",), reverse=reverse)
+        first = next(entries)
+        kv.atomic().set(("a", 201), "new").delete(("a", 200)).set(("a", 202), "other").commit()
+
+        seen = [(entry.key[1], entry.value) for entry in [first, *entries]]
+
+    expected = dict.fromkeys(range(0, 400, 2), "old") | {201: "new", 202: "other"}
+    del expected[200]
+    assert seen == sorted(expected.items(), reverse=reverse)
+
+
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_a_list_asks_for_its_names_again_where_too_much_was_written_since(
+    nats_url: str, bucket: str, is_direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fc_connect.kv.nats._PAGE", 64)
+    make_stream(nats_url, bucket, allow_direct=is_direct, allow_atomic=True)
+    with open_kv(f"{nats_url}/{bucket}") as kv:
+        for number in range(100):
+            kv.set(("a", number), number)
+        entries = kv.list(("a",))
+        first = next(entries)
+        for at in range(100, 1300, 100):
+            write = kv.atomic()
+            for number in range(at, at + 100):
+                write.set(("a", number), number)
+            write.commit()
+
+        assert [entry.value for entry in [first, *entries]] == list(range(1300))

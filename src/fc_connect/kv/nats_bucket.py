@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +37,7 @@ __all__ = ["Bucket"]
 
 _ROUND = 500  # subjects asked for in one question; the server takes 1,024
 _ROUND_BYTES = 16 * 1024 * 1024  # of values in one answer
+_BATCHES = 8  # of one store under way; the server takes 50 per stream, from all
 _AT_ONCE = 64  # questions under way, where each subject is asked for by itself
 _TOO_MANY = {"204", "413"}  # the answer was cut short; refused
 _CHASE = 500  # changes that are followed one by one, where they can't be asked for together
@@ -58,6 +60,7 @@ class Bucket:
         self.root = f"$KV.{name}"
         self.about = f"{self.root}.fc-connect"
         self._is_direct = False
+        self._batches = asyncio.Semaphore(_BATCHES)
         self._clock: tuple[datetime, float] | None = None  # the server's time; our monotonic time thereafter
 
     @property
@@ -191,15 +194,16 @@ class Bucket:
                 draft.headers |= {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
             drafts[-1].headers["Nats-Batch-Commit"] = "1"
         self._check_sizes(drafts)
-        self.link.demand_up()
-        try:
-            answer = await self._send(drafts)
-        except NobodyAnswersError:
-            raise
-        except KVUnavailableError as exc:
-            raise KVCommitUnknownError(f"{exc} A commit was under way: it may have been made.") from exc
-        except asyncio.CancelledError as exc:
-            raise KVCommitUnknownError("The store was closed while a commit was under way.") from exc
+        async with self._batches if len(drafts) > 1 else nullcontext():
+            self.link.demand_up()  # until here, nothing can have been written
+            try:
+                answer = await self._send(drafts)
+            except NobodyAnswersError:
+                raise
+            except KVUnavailableError as exc:
+                raise KVCommitUnknownError(f"{exc} A commit was under way: it may have been made.") from exc
+            except asyncio.CancelledError as exc:
+                raise KVCommitUnknownError("The store was closed while a commit was under way.") from exc
         if "error" in answer:
             if answer["error"].get("err_code") in CONFLICT:
                 return None
