@@ -120,6 +120,7 @@ class TestNATSKV(KVConformance):
 
 
 @pytest.mark.service
+@pytest.mark.timeout(400)  # moto takes 10 ms a request where nothing else runs
 class TestDynamoDBKV(KVConformance):
     @pytest.fixture
     def kv(self, dynamodb_url: str) -> Iterator[KVStore]:

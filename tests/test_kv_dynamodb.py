@@ -195,6 +195,16 @@ def test_what_is_refused_for_now_is_tried_again(kv: KVStore, between: Between) -
     assert between.instead == []
 
 
+def test_an_answer_that_was_cut_short_is_asked_for_again(kv: KVStore, between: Between) -> None:
+    kv.set(("w", "n"), 1)
+    between.instead += [(each, {}) for each in ("TransactGetItems", "Query", "UpdateItem")]
+
+    assert value_of(kv, "w", "n") == 1
+    assert [entry.value for entry in kv.list(("w",))] == [1]
+    assert kv.set(("w", "n"), 2)
+    assert between.instead == []
+
+
 def test_a_table_that_stays_too_busy_is_unavailable(url: str, between: Between) -> None:
     with open_kv(url, clock=ManualClock()) as kv:  # its sleeps take no time
         between.instead += [cancelled("None", "TransactionConflict")] * 1000

@@ -58,6 +58,13 @@ _BUSY: Final = {
     "TransactionInProgressException",
 }
 _BUSY_REASONS: Final = {"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"}
+# An answer that was cut within its headers reads as one without a body, and the driver takes that for an empty one.
+_HOLDS: Final = {
+    "describe_table": "Table",
+    "query": "Items",
+    "transact_get_items": "Responses",
+    "update_item": "Attributes",
+}
 _CREDENTIALS: Final = {
     "ExpiredToken",
     "ExpiredTokenException",
@@ -265,6 +272,8 @@ class DynamoDBCalls:
             sent_at = self._clock.monotonic()
             try:
                 answer: dict[str, Any] = getattr(self._current(), operation)(**request)
+                if _HOLDS.get(operation, "ResponseMetadata") not in answer:
+                    raise HTTPError(f"the answer to {operation} was cut short")
             except (BotoCoreError, ClientError, HTTPError) as exc:
                 outcome = _outcome(exc)
                 is_repeat = is_repeat or (is_write and outcome is _Outcome.UNKNOWN)
@@ -349,7 +358,8 @@ def _outcome(exc: Exception) -> _Outcome:
             is_busy = code in _BUSY or status == 429
         if is_busy:
             return _Outcome.BUSY
-        return _Outcome.REFUSED if 400 <= status < 500 else _Outcome.UNKNOWN
+        is_cut_short = not code or code.isdecimal()  # the status alone
+        return _Outcome.REFUSED if 400 <= status < 500 and not is_cut_short else _Outcome.UNKNOWN
     if isinstance(exc, _NOT_SENT):
         return _Outcome.NOT_SENT
     is_lasting = isinstance(exc, (*_NO_CREDENTIALS, boto.ParamValidationError, boto.NoRegionError))
