@@ -4,6 +4,10 @@ A commit is one transaction. It first takes transaction-level advisory locks on 
 two commits that demand the same absent key exclude each other; no session state is used, so PgBouncer's transaction
 pooling is fine. Durability is the server's: with `synchronous_commit = on`, its default, a commit that returned is on
 disk.
+
+Neither side waits for ever. An answer that doesn't come within 15 s (`?answer_timeout=` seconds in the URL) is given
+up here; and the server ends a transaction whose client says nothing for a little less, so that a worker that was paused
+or cut off holds up nobody, and a COMMIT that was lost on its way can't be carried out after it was given up.
 """
 
 from __future__ import annotations
@@ -11,17 +15,25 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 import psycopg
 from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from fc_connect.errors import KVCommitUnknownError, KVCorruptError, KVError, KVUnavailableError
+from fc_connect.errors import (
+    ConfigurationError,
+    KVCommitUnknownError,
+    KVCorruptError,
+    KVError,
+    KVUnavailableError,
+)
 from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
@@ -33,9 +45,8 @@ Connection = psycopg.Connection[Any]
 
 _PAGE = 500
 _SWEEP_EVERY = 64  # commits
-_WAIT = 15.0  # seconds for a connection
+_ANSWER_TIMEOUT = 15  # seconds, for a connection and for each answer
 _MIGRATION_LOCK = 0x46434B56  # "FCKV"
-_IDLE_FOR = "10s"  # within a commit; then the server ends it: its worker hangs, and its locks stop the others
 _LIVE = "(expires_at IS NULL OR expires_at > clock_timestamp())"
 # A commit that was under way when a key expired has ended long before the key counts as gone for good.
 _STATE = (
@@ -57,10 +68,20 @@ _MIGRATIONS = (
 )
 
 
+class PatientConnection(psycopg.Connection[Any]):
+    """Gives up an answer that doesn't come: the driver would wait for as long as the connection stays."""
+
+    patience: float = _ANSWER_TIMEOUT
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().wait(_bounded(gen, self.pgconn, self.patience), *args, **kwargs)
+
+
 class PostgreSQLKV:
     """A `KVStore` in a PostgreSQL database. Safe to share between threads; a forked child opens its own pool.
 
     Raises:
+        ConfigurationError: the URL can't be used.
         KVUnavailableError: the server can't be reached, or refuses the user.
         KVCorruptError: the tables were made by a newer version.
     """
@@ -68,7 +89,7 @@ class PostgreSQLKV:
     has_clock = True
 
     def __init__(self, url: str, *, max_connections: int = 8) -> None:
-        self._url = url
+        self._url, self._timeout = _split(url)
         self._max = max_connections
         self._lock = threading.Lock()
         self._is_closed = False
@@ -171,14 +192,40 @@ class PostgreSQLKV:
         return self._do(lambda connection: _commit(connection, commit), is_write=True)
 
     def _do(self, work: Callable[[Connection], T], *, is_write: bool = False) -> T:
-        with _mapped_errors(is_write=False):
+        """Do `work` in a transaction. Only a COMMIT that was sent and not answered has an unknown outcome."""
+        with self._mapped_errors(is_write=False):
             pool = self._current_pool()
-            connection = _healthy(pool)
+            connection = self._begin(pool)
         try:
-            with _mapped_errors(is_write=is_write), connection:  # commits at its end, or rolls back
-                return work(connection)
+            with self._mapped_errors(is_write=False):
+                result = work(connection)
+            with self._mapped_errors(is_write=is_write):
+                connection.commit()
+            return result
         finally:
-            pool.putconn(connection)
+            pool.putconn(connection)  # which rolls back what is unfinished, and drops what is broken
+
+    def _begin(self, pool: ConnectionPool[Connection]) -> Connection:
+        """Begin a transaction, on a connection that answers: a restart of the server leaves dead ones in the pool."""
+        milliseconds = int(self._timeout * 1000)
+        limits = (
+            f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds * 9 // 10};"
+            f"SET LOCAL lock_timeout = {milliseconds * 2 // 3};"
+            f"SET LOCAL statement_timeout = {milliseconds * 9 // 10}"
+        )
+        deadline = time.monotonic() + self._timeout
+        while time.monotonic() < deadline:
+            connection = pool.getconn()
+            try:
+                connection.execute(limits)
+            except psycopg.OperationalError:
+                pool.putconn(connection)
+            except BaseException:
+                pool.putconn(connection)
+                raise
+            else:
+                return connection
+        raise PoolTimeout("no connection answers")
 
     def _current_pool(self) -> ConnectionPool[Connection]:
         with self._lock:
@@ -190,37 +237,91 @@ class PostgreSQLKV:
             return self._pool
 
     def _open_pool(self) -> ConnectionPool[Connection]:
-        with _mapped_errors(is_write=False):
+        # The driver takes whole seconds, and at least two.
+        options: dict[str, Any] = {
+            "connect_timeout": max(2, min(10, int(self._timeout))),
+            "prepare_threshold": None,
+        }
+        with self._mapped_errors(is_write=False):
             # One try at once, for an error that says why; the pool by itself only says that it waited.
-            psycopg.connect(self._url, connect_timeout=10).close()
+            psycopg.connect(self._url, connect_timeout=options["connect_timeout"]).close()
             return ConnectionPool(
                 self._url,
+                connection_class=PatientConnection,
                 min_size=1,
                 max_size=self._max,
-                timeout=_WAIT,
+                timeout=self._timeout,
                 open=True,
-                configure=_configure,
-                kwargs={"connect_timeout": 10, "prepare_threshold": None},
+                configure=self._configure,
+                kwargs=options,
                 reconnect_timeout=5,
             )
 
+    def _configure(self, connection: Connection) -> None:
+        if isinstance(connection, PatientConnection):
+            connection.patience = self._timeout
+        connection.prepare_threshold = None  # a pooler may hand each transaction another server connection
 
-def _configure(connection: Connection) -> None:
-    connection.prepare_threshold = None  # a pooler may hand each transaction another server connection
-
-
-def _healthy(pool: ConnectionPool[Connection]) -> Connection:
-    """Return a connection that answers: one that a restart cut would fail a commit whose outcome is then unknown."""
-    for _ in range(20):
-        connection = pool.getconn()
+    @contextmanager
+    def _mapped_errors(self, *, is_write: bool) -> Iterator[None]:
         try:
-            connection.execute("SELECT 1")
-            connection.rollback()
-        except psycopg.OperationalError:
-            pool.putconn(connection)  # the pool sees that it is broken, and drops it
-        else:
-            return connection
-    raise PoolTimeout("no connection answers")
+            yield
+        except (PoolTimeout, PoolClosed) as exc:
+            raise KVUnavailableError(
+                f"PostgreSQL can't be reached: no connection within {self._timeout:g} s ({exc}). Nothing was written; "
+                "run again once the server is up."
+            ) from exc
+        except (
+            errors.SerializationFailure,
+            errors.DeadlockDetected,
+            errors.LockNotAvailable,
+            errors.QueryCanceled,
+            errors.TooManyConnections,
+            errors.DiskFull,
+            errors.ReadOnlySqlTransaction,
+            errors.IdleInTransactionSessionTimeout,
+        ) as exc:
+            raise KVUnavailableError(f"PostgreSQL: {exc}. Nothing was written.") from exc
+        except psycopg.OperationalError as exc:
+            if is_write:
+                raise KVCommitUnknownError(f"PostgreSQL: the connection died during a commit: {exc}") from exc
+            raise KVUnavailableError(
+                f"PostgreSQL can't be reached: {exc}. Nothing was written; run again once the server is up."
+            ) from exc
+        except psycopg.Error as exc:
+            raise KVError(f"PostgreSQL: {exc}") from exc
+
+
+def _split(url: str) -> tuple[str, float]:
+    """Part our own option from the driver's."""
+    address, mark, query = url.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    given = options.pop("answer_timeout", None)
+    if given is None:
+        return url, _ANSWER_TIMEOUT
+    try:
+        timeout = float(given)
+    except ValueError:
+        timeout = 0.0
+    if not 0.5 <= timeout <= 600:
+        raise ConfigurationError("answer_timeout in the PostgreSQL URL must be 0.5 to 600 seconds.")
+    return address + mark + urlencode(options), timeout
+
+
+def _bounded(steps: Generator[Any, Any, T], connection: Any, timeout: float) -> Generator[Any, Any, T]:
+    """Drive the driver's exchange, whose waits come back ten times a second; close the connection when it's late."""
+    deadline = time.monotonic() + timeout
+    ready = None
+    try:
+        while True:
+            wanted = steps.send(ready)
+            ready = yield wanted
+            if not ready and time.monotonic() > deadline:
+                connection.finish()
+                raise psycopg.OperationalError(f"no answer within {timeout:g} s")
+    except StopIteration as end:
+        value: T = end.value
+        return value
 
 
 def _read(connection: Connection, query: str, parameters: Sequence[Any]) -> Sequence[Any]:
@@ -239,12 +340,12 @@ def _read(connection: Connection, query: str, parameters: Sequence[Any]) -> Sequ
 
 
 def _lock(connection: Connection, how: str, names: Iterable[bytes]) -> None:
-    """Take the locks of keys until the transaction ends, in one order for all; it may not hang meanwhile."""
+    """Take the locks of keys until the transaction ends, in one order for all."""
     locks = {
         int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big", signed=True) for name in names
     }
     connection.execute(
-        f"SELECT set_config('idle_in_transaction_session_timeout', '{_IDLE_FOR}', true), {how}(lock)"  # noqa: S608
+        f"SELECT {how}(lock)"  # noqa: S608
         " FROM (SELECT unnest(%s::bigint[]) AS lock ORDER BY 1) AS locks",
         (sorted(locks),),
     )
@@ -302,30 +403,6 @@ def _migrate(connection: Connection) -> None:
     for number, statements in enumerate(_MIGRATIONS[done:], done + 1):
         connection.execute(statements)
         connection.execute("INSERT INTO fc_connect_kv_migrations (number) VALUES (%s)", (number,))
-
-
-@contextmanager
-def _mapped_errors(*, is_write: bool) -> Iterator[None]:
-    try:
-        yield
-    except (PoolTimeout, PoolClosed) as exc:
-        raise KVUnavailableError(f"PostgreSQL: no connection within {_WAIT:.0f} s: {exc}") from exc
-    except (
-        errors.SerializationFailure,
-        errors.DeadlockDetected,
-        errors.LockNotAvailable,
-        errors.QueryCanceled,
-        errors.TooManyConnections,
-        errors.DiskFull,
-        errors.ReadOnlySqlTransaction,
-    ) as exc:
-        raise KVUnavailableError(f"PostgreSQL: {exc}. Nothing was written.") from exc
-    except psycopg.OperationalError as exc:
-        if is_write:
-            raise KVCommitUnknownError(f"PostgreSQL: the connection died during a commit: {exc}") from exc
-        raise KVUnavailableError(f"PostgreSQL can't be reached: {exc}") from exc
-    except psycopg.Error as exc:
-        raise KVError(f"PostgreSQL: {exc}") from exc
 
 
 def _entry(key: Key, value: bytes, version: int) -> Entry:

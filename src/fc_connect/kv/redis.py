@@ -282,11 +282,10 @@ class RedisKV:
     def _ask(self, read: Callable[[], Any]) -> Any:
         """Ask something that may be asked twice; a connection that died in the meantime is replaced once."""
         self._demand_open()
-        try:
-            with _mapped_errors(is_write=False):
+        with _mapped_errors(is_write=False):
+            try:
                 return read()
-        except KVUnavailableError:
-            with _mapped_errors(is_write=False):
+            except failures.ConnectionError:
                 return read()
 
     def _demand_open(self) -> None:
@@ -341,7 +340,9 @@ def _mapped_errors(*, is_write: bool) -> Iterator[None]:
     except (failures.ConnectionError, failures.TimeoutError) as exc:
         if is_write and not isinstance(exc, failures.BusyLoadingError | failures.MaxConnectionsError):
             raise KVCommitUnknownError(f"Redis: the connection died during a commit: {exc}") from exc
-        raise KVUnavailableError(f"Redis can't be reached: {exc}") from exc
+        raise KVUnavailableError(
+            f"Redis can't be reached: {exc}. Nothing was written; run again once the server is up."
+        ) from exc
     except failures.ResponseError as exc:
         refused = (
             "OOM",
