@@ -116,6 +116,7 @@ class Lease:
 
         Raises:
             LockLostError: the lock expired or was taken.
+            KVCommitUnknownError: it wasn't done, or not yet.
         """
         with self._mutex:
             self._demand_held()
@@ -129,6 +130,8 @@ class Lease:
                 versionstamp = write.commit().versionstamp
             except KVCommitUnknownError:
                 entry = self._kv.get(self._key)
+                if entry is not None and entry.versionstamp == self._versionstamp:
+                    raise  # not done, or not yet: nothing may be built upon it
                 is_ours = entry is not None and from_entry(entry, LockInfo).acquisition == info.acquisition
                 versionstamp = entry.versionstamp if entry is not None and is_ours else None
             if versionstamp is None:

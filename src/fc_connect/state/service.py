@@ -274,7 +274,11 @@ class StateService:
             try:
                 commit_under(leases, build())
             except KVCommitUnknownError as exc:
-                unknown = exc  # the same keys get the same values, fenced: writing them again is safe
+                # The same keys get the same values, fenced: writing them again is safe. But the first commit may be
+                # on its way still, and must not arrive after what follows: a renewal moves what it checks.
+                unknown = exc
+                for lease in leases:
+                    lease.renew()
             else:
                 return
         raise unknown
