@@ -45,8 +45,7 @@ class Proxy:
     def __init__(self, host: str, port: int, *, seed: int = 0) -> None:
         self.target = (host, port)
         self.seed = seed
-        self.passed: dict[Direction, int] = {"upstream": 0, "downstream": 0}
-        """Bytes that arrived, of all connections together."""
+        self._passed: dict[Direction, int] = {"upstream": 0, "downstream": 0}
         self.accepted = 0
         """Connections since the start."""
         self._applied: list[Applied] = []
@@ -82,8 +81,10 @@ class Proxy:
         user, at, _ = parts.netloc.rpartition("@")
         return urlunsplit(parts._replace(netloc=f"{user}{at}127.0.0.1:{self.port}"))
 
-    def add(self, toxic: Toxic, *, direction: Direction, toxicity: float = 1.0) -> Callable[[], None]:
-        """Let `toxic` loose on open and on new connections, and return what takes it back.
+    def add(
+        self, toxic: Toxic, *, direction: Direction, toxicity: float = 1.0, spares_new: bool = False
+    ) -> Callable[[], None]:
+        """Let `toxic` loose on open and (unless it `spares_new`) on new connections; return what takes it back.
 
         With a `toxicity` below 1 only so many of them are hit, by chance. Toxics of one direction act in the order of
         their addition. What a removed toxic held goes on its way at once.
@@ -91,7 +92,8 @@ class Proxy:
         applied = Applied(toxic=toxic, direction=direction, toxicity=toxicity)
 
         def add() -> None:
-            self._applied.append(applied)
+            if not spares_new:
+                self._applied.append(applied)
             for each in self._connections:
                 each.ways[direction].begin(applied, time.monotonic())
 
@@ -99,9 +101,11 @@ class Proxy:
         return lambda: self._do(lambda: self._remove([applied]))
 
     @contextmanager
-    def toxic(self, toxic: Toxic, *, direction: Direction, toxicity: float = 1.0) -> Iterator[None]:
+    def toxic(
+        self, toxic: Toxic, *, direction: Direction, toxicity: float = 1.0, spares_new: bool = False
+    ) -> Iterator[None]:
         """Let `toxic` loose for the block."""
-        remove = self.add(toxic, direction=direction, toxicity=toxicity)
+        remove = self.add(toxic, direction=direction, toxicity=toxicity, spares_new=spares_new)
         try:
             yield
         finally:
@@ -127,6 +131,11 @@ class Proxy:
     def cut(self, kind: Literal[Kind.CLOSE, Kind.RESET] = Kind.RESET) -> int:
         """Cut every connection now, and return how many there were."""
         return self._do(lambda: self._cut_all(kind))
+
+    @property
+    def passed(self) -> dict[Direction, int]:
+        """Bytes that were passed on so far, of all connections together."""
+        return self._do(lambda: dict(self._passed))
 
     @property
     def open_connections(self) -> int:
@@ -188,7 +197,10 @@ class Proxy:
                 done.set_exception(exc)
 
         self._tasks.append(run)
-        self._bell.send(b"!")
+        with contextlib.suppress(
+            OSError
+        ):  # the thread may have found the task already, and it may be the last
+            self._bell.send(b"!")
         return done.result(timeout=30)
 
     def _hear(self, mask: int) -> None:
@@ -215,7 +227,7 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:  # nobody waits any more
                 return
-            connection = Connection(client, self.target, self._selector, self.passed)
+            connection = Connection(client, self.target, self._selector, self._passed)
             now = time.monotonic()
             for direction, way in connection.ways.items():
                 # Of its own, so that what befalls a connection doesn't hang on how others are scheduled.
