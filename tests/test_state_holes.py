@@ -14,7 +14,10 @@ import pytest
 from fc_connect.clock import ManualClock
 from fc_connect.errors import KVUnavailableError, LockHeldError, LockLostError
 from fc_connect.kv import KVStore, open_kv
-from fc_connect.state import BatchRecord, BatchState, FileRecord, FileStatus, StateService
+from fc_connect.kv.memory import MemoryKV
+from fc_connect.state import BatchRecord, BatchState, FileRecord, FileStatus, Owner, StateService
+from fc_connect.state.lease import LockInfo
+from fc_connect.state.records import to_json
 
 pytestmark = pytest.mark.service
 
@@ -34,7 +37,7 @@ def a_file(
     )
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "postgresql", "nats"])
+@pytest.fixture(params=["memory", "sqlite", "redis", "postgresql", "nats", "deno"])
 def kv(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KVStore]:
     urls = {
         "memory": lambda: "memory:",
@@ -42,6 +45,7 @@ def kv(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KVStore]:
         "redis": lambda: f"{request.getfixturevalue('redis_url')}?namespace={uuid.uuid4().hex}",
         "postgresql": lambda: str(request.getfixturevalue("postgres_url")),
         "nats": lambda: f"{request.getfixturevalue('nats_url')}/{uuid.uuid4().hex}",
+        "deno": lambda: f"{request.getfixturevalue('deno_url')}&namespace={uuid.uuid4().hex}",
     }
     with open_kv(urls[request.param]()) as store:
         yield store
@@ -52,11 +56,17 @@ def state(kv: KVStore) -> StateService:
     return StateService(kv, workflow_id=f"w-{uuid.uuid4().hex}")
 
 
+def until_expired(state: StateService, name: str) -> None:
+    while (lock := state.locks.get(name)) is not None:  # a store without a clock keeps the record
+        if not state.kv.has_clock and lock.expires_at < state.kv.now():
+            return
+        state.clock.sleep(timedelta(milliseconds=20))
+
+
 def test_hole_1_of_many_who_find_a_stale_lock_one_takes_it_over(state: StateService) -> None:
     stale = state.lock("stock", timeout=timedelta(milliseconds=300))
     stale._stop.set()  # its worker hangs: nobody renews
-    while state.locks.get("stock") is not None:
-        state.clock.sleep(timedelta(milliseconds=20))
+    until_expired(state, "stock")
 
     def acquire(_: int) -> int:
         try:
@@ -93,8 +103,7 @@ def test_hole_3_a_lock_outlives_its_timeout_while_its_worker_lives(state: StateS
 def test_hole_3_a_paused_worker_writes_nothing(state: StateService) -> None:
     paused = state.lock("stock", timeout=timedelta(milliseconds=300))
     paused._stop.set()  # as if the whole process were stopped
-    while state.locks.get("stock") is not None:
-        state.clock.sleep(timedelta(milliseconds=20))
+    until_expired(state, "stock")
 
     with pytest.raises(LockLostError):
         state.save_file(a_file(), paused)
@@ -239,3 +248,66 @@ def test_a_closed_job_is_replaced_once(state: StateService) -> None:
 
     assert others == {"job-1"}
     assert created == ["job-0", "job-1"]
+
+
+class Clockless(MemoryKV):
+    """A store that can't tell when a lock expired."""
+
+    has_clock = False
+
+
+def a_dead_workers_locks(kv: KVStore, *names: str, timeout: timedelta) -> None:
+    for name in names:
+        write = kv.atomic()
+        info = LockInfo(
+            name=name,
+            acquisition=name,
+            owner=Owner(host="elsewhere", pid=1),
+            token=1,
+            acquired_at=kv.now() - 2 * timeout,
+            expires_at=kv.now() - timeout,
+            timeout=timeout.total_seconds(),
+        )
+        write.set(("w", "lock", name), to_json(info)).set(("w", "fence", name), 1).commit()
+
+
+def test_a_run_that_does_not_wait_takes_over_from_a_dead_machine_also_without_a_clock() -> None:
+    with Clockless() as kv:
+        a_dead_workers_locks(kv, "stock", timeout=timedelta(milliseconds=300))
+
+        with StateService(kv, workflow_id="w").lock("stock") as lease:
+            assert lease.token == 2
+
+
+def test_without_a_clock_all_locks_of_a_dead_worker_are_watched_at_once() -> None:
+    timeout = timedelta(milliseconds=300)
+    with Clockless() as kv:
+        a_dead_workers_locks(kv, "a", "b", "c", timeout=timeout)
+        state = StateService(kv, workflow_id="w")
+        seen = state.locks._seen
+
+        with state.lock("a"):
+            watched = {name: since for name, (_, since) in seen.items()}
+
+    assert len(watched) == 3
+    assert len(set(watched.values())) == 1
+
+
+def test_without_a_clock_a_holder_that_renews_keeps_its_lock_whatever_its_clock_says() -> None:
+    timeout = timedelta(seconds=2)
+    with Clockless() as kv:
+        a_dead_workers_locks(kv, "stock", timeout=timeout)
+        stop = threading.Event()
+
+        def renew() -> None:
+            while not stop.wait(0.05):
+                a_dead_workers_locks(kv, "stock", timeout=timeout)
+
+        holder = threading.Thread(target=renew)
+        holder.start()
+        try:
+            with pytest.raises(LockHeldError):
+                StateService(kv, workflow_id="w").lock("stock")
+        finally:
+            stop.set()
+            holder.join()

@@ -251,12 +251,16 @@ class Leases:
     ) -> Lease:
         """Take the lock, waiting up to `wait` for whoever holds it.
 
+        In a store without a clock a lock that seems to have expired is watched for a whole timeout, whatever `wait`
+        says: nothing else can tell that its holder is gone, and a run that doesn't wait would never find out.
+
         Raises:
             LockHeldError: another holds it still.
         """
         if timeout < timedelta(milliseconds=100):
             raise ValueError("A lock's timeout must be at least 100 ms: it is renewed at a third of it.")
         deadline = self._clock.monotonic() + wait.total_seconds()
+        is_watched = False
         longest = (
             0.01  # seconds between two looks; a lock that is handed on is free again within milliseconds
         )
@@ -266,6 +270,9 @@ class Leases:
                 if is_guarded:
                     self._guarded(lease)
                 return lease
+            if holder is not None and not is_watched and self._may_be_gone(holder):
+                is_watched = True
+                deadline = max(deadline, self._seen[name][1] + holder.timeout)
             left = deadline - self._clock.monotonic()
             if left <= 0 or (stop is not None and stop.is_set()):
                 break
@@ -372,6 +379,20 @@ class Leases:
             return False  # an expired record would be absent
         versionstamp, since = self._seen.get(holder.name, ("", 0.0))
         if versionstamp != entry.versionstamp:
-            self._seen[holder.name] = (entry.versionstamp, self._clock.monotonic())
+            self._watch(entry, holder)
             return False
         return self._clock.monotonic() - since >= holder.timeout
+
+    def _may_be_gone(self, holder: LockInfo) -> bool:
+        return not self._kv.has_clock and holder.name in self._seen and holder.expires_at <= self._kv.now()
+
+    def _watch(self, entry: Entry, holder: LockInfo) -> None:
+        """Note when this lock was seen, and all others: whoever died held several, and they are watched as one."""
+        others = [*self._kv.list((self._workflow, "lock"))]
+        now = self._clock.monotonic()  # after the reading: what was read is at least so old
+        for each in others:
+            name = str(each.key[-1])
+            if self._seen.get(name, ("", 0.0))[0] != each.versionstamp:
+                self._seen[name] = (each.versionstamp, now)
+        if self._seen.get(holder.name, ("", 0.0))[0] != entry.versionstamp:
+            self._seen[holder.name] = (entry.versionstamp, now)  # it changed meanwhile
