@@ -18,9 +18,10 @@ from fc_connect.proof.scenario import KINDS
 from tests import servers
 
 # name: the class of a server with `start()`, `stop()` and `url`; a folder is all it needs.
-_SERVERS: dict[str, Callable[[Path], servers.RedisServer | servers.PostgreSQLServer]] = {
+_SERVERS: dict[str, Callable[[Path], servers.RedisServer | servers.PostgreSQLServer | servers.DenoServer]] = {
     "redis": servers.RedisServer,
     "postgresql": servers.PostgreSQLServer,
+    "deno": servers.DenoServer,
 }
 
 

@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import msgspec
 
 from fc_connect.clock import Clock
 from fc_connect.errors import ConfigurationError, KVCorruptError, KVUnavailableError
-from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
+from fc_connect.kv.base import MAX_VALUE_BYTES, CommitResult, Entry, Guarantee, Key
 from fc_connect.kv.commit import Commit
-from fc_connect.kv.deno_blobs import Blobs, Spilled, point_range
+from fc_connect.kv.deno_blobs import Blobs, ChunksName, Spilled, point_range
 from fc_connect.kv.deno_connect import KVConnect
 from fc_connect.kv.deno_keys import decode_deno_key, encode_deno_key, encode_part
 from fc_connect.kv.deno_messages import BYTES, ReadRange, Stored
@@ -41,6 +41,7 @@ __all__ = ["DenoKV"]
 _SCHEMA = 1
 _PAGE = 500
 _RANGES = 10  # in one snapshot read
+_MAX_READ = 16 * 1024 * 1024  # of values in chunks, for one page
 _MAX_INLINE = 60_000
 _MAX_COMMIT = 700_000  # of the keys and values of one atomic write; 800 KiB with room for what is around them
 _OVERHEAD = 120  # of an entry, besides its value
@@ -57,9 +58,9 @@ class _Content(msgspec.Struct, omit_defaults=True):
 
     value: msgspec.Raw = msgspec.Raw(b"")
     expires_at: int = 0
-    chunks: str = ""
+    chunks: ChunksName | None = None
     """The name of its chunks, and `size` their bytes, where it is too large to be here."""
-    size: int = 0
+    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE_BYTES)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,17 @@ class _Version:
     versionstamp: str
     expires_at: int
     is_large: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Entries in the order of their keys, or of the ranges that hold one each."""
+
+    entries: Sequence[Entry]
+    last: bytes
+    """The last key that was looked at, expired or not."""
+    is_end: bool
+    """Whether the store has no more."""
 
 
 class DenoKV:
@@ -92,6 +104,7 @@ class DenoKV:
         self._schema = space + encode_part("schema")
         self._blobs = Blobs(
             self._connection,
+            now=self.now,
             entries=self._area,
             blobs=space + encode_part("large"),
             chunks=space + encode_part("chunks"),
@@ -117,7 +130,7 @@ class DenoKV:
         entries: list[Entry | None] = []
         for at in range(0, len(keys), _RANGES):
             ranges = [point_range(name) for name in names[at : at + _RANGES]]
-            found = {entry.key: entry for entry in self._page(ranges)[1]}
+            found = {entry.key: entry for entry in self._page(ranges).entries}
             entries += [found.get(key) for key in keys[at : at + _RANGES]]
         return entries
 
@@ -140,12 +153,12 @@ class DenoKV:
         left = limit
         while (left is None or left > 0) and low < high:
             size = _PAGE if left is None else min(_PAGE, left)
-            names, entries = self._page([ReadRange(start=low, end=high, limit=size, reverse=reverse)])
-            yield from entries
-            if len(names) < size:
+            page = self._page([ReadRange(start=low, end=high, limit=size, reverse=reverse)])
+            yield from page.entries
+            if page.is_end:
                 return
-            left = None if left is None else left - len(entries)
-            low, high = (low, names[-1]) if reverse else (names[-1] + b"\0", high)
+            left = None if left is None else left - len(page.entries)
+            low, high = (low, page.last) if reverse else (page.last + b"\0", high)
 
     def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
         return self.atomic().set(key, value, expire_in=expire_in).commit().versionstamp or ""
@@ -272,7 +285,7 @@ class DenoKV:
                 total -= size
         if not large:
             return None
-        spilled = self._blobs.spill(large, now=self.now())
+        spilled = self._blobs.spill(large)
         for rest, chunks in spilled.names.items():
             content = contents[self._area + rest]
             contents[self._area + rest] = _Content(
@@ -297,8 +310,8 @@ class DenoKV:
         for rest in swept:
             self._blobs.sweep(below=rest)
 
-    def _page(self, ranges: Sequence[ReadRange]) -> tuple[Sequence[bytes], Sequence[Entry]]:
-        """Return all keys of the ranges, and those entries that haven't expired, as they were at one moment."""
+    def _page(self, ranges: Sequence[ReadRange]) -> _Page:
+        """Return the entries of the ranges that haven't expired, as they were at one moment."""
         for _ in range(_TRIES):
             stored = [each for found in self._connection.read(ranges) for each in found]
             contents = [(each, _content_of(each)) for each in stored]
@@ -306,7 +319,7 @@ class DenoKV:
                 self._note(
                     each.key, _Version(each.versionstamp, content.expires_at, is_large=bool(content.chunks))
                 )
-            live = [pair for pair in contents if not self._has_expired(pair[1].expires_at)]
+            live, last = self._live(contents)
             large = self._blobs.read({content.chunks: content.size for _, content in live if content.chunks})
             if all(not content.chunks or content.chunks in large for _, content in live):
                 entries = []
@@ -316,9 +329,25 @@ class DenoKV:
                     entries.append(
                         Entry(key=key, value=decode_value(key, text), versionstamp=each.versionstamp)
                     )
-                return [each.key for each in stored], entries
+                is_end = not stored or (last == stored[-1].key and len(stored) < ranges[0].limit)
+                return _Page(entries, last, is_end)
             # An entry was written anew between the two reads: look again.
         raise KVUnavailableError("Deno KV: large values keep changing while they are read.")
+
+    def _live(
+        self, contents: Sequence[tuple[Stored, _Content]]
+    ) -> tuple[Sequence[tuple[Stored, _Content]], bytes]:
+        """Return those that haven't expired, up to where their chunks would fill the memory, and the last key seen."""
+        live: list[tuple[Stored, _Content]] = []
+        size, last = 0, b""
+        for stored, content in contents:
+            if not self._has_expired(content.expires_at):
+                size += content.size
+                if live and size > _MAX_READ:
+                    break
+                live.append((stored, content))
+            last = stored.key
+        return live, last
 
     def _stored(self, names: Sequence[bytes]) -> Iterator[Stored]:
         for at in range(0, len(names), _RANGES):

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from fc_connect.errors import KVCorruptError, KVError, KVUnavailableError
+from fc_connect.kv.base import MAX_VALUE_BYTES
 from fc_connect.kv.deno_connect import KVConnect
 from fc_connect.kv.deno_keys import encode_part, next_key
 from fc_connect.kv.deno_messages import ReadRange, Stored
 
-__all__ = ["Blobs", "Spilled", "point_range"]
+__all__ = ["CHUNK", "Blobs", "ChunksName", "Spilled", "point_range"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ _PENDING_FOR = timedelta(days=1)
 _NAME_PART = len(encode_part("0" * 32))
 
 T = TypeVar("T")
+ChunksName = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Writes = list[tuple[bytes, bytes | None, int]]
 
 
@@ -41,8 +43,8 @@ class _Pending(msgspec.Struct):
 class _Blob(msgspec.Struct):
     """What is known of the chunks of one value; stored below its key."""
 
-    commit: str
-    chunks: int
+    commit: ChunksName
+    chunks: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE_BYTES // CHUNK + 1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +66,23 @@ class Blobs:
     """
 
     def __init__(
-        self, connection: KVConnect, *, entries: bytes, blobs: bytes, chunks: bytes, pending: bytes
+        self,
+        connection: KVConnect,
+        *,
+        now: Callable[[], datetime],
+        entries: bytes,
+        blobs: bytes,
+        chunks: bytes,
+        pending: bytes,
     ) -> None:
         self._connection = connection
+        self._now = now
         self._entries = entries
         self._blobs = blobs
         self._chunks = chunks
         self._pending = pending
 
-    def spill(self, values: Mapping[bytes, bytes], *, now: datetime) -> Spilled:
+    def spill(self, values: Mapping[bytes, bytes]) -> Spilled:
         """Write the chunks of `values`, by the rest of their keys.
 
         Raises:
@@ -82,7 +92,7 @@ class Blobs:
         guard = self._pending + encode_part(commit)
         stamp: str | None = None
         names = {rest: uuid.uuid4().hex for rest in values}
-        writes: Writes = [(guard, msgspec.json.encode(_Pending(since=now)), 0)]
+        writes: Writes = [(guard, msgspec.json.encode(_Pending(since=self._now())), 0)]
         try:
             for rest, content in values.items():
                 name = names[rest]
@@ -146,13 +156,13 @@ class Blobs:
     def _sweep(self, record: Stored) -> None:
         blob = _decoded(record, _Blob)
         rest = record.key[len(self._blobs) : -_NAME_PART]
-        name = record.key[-_NAME_PART + 1 : -1].decode()
+        name = record.key[-_NAME_PART + 1 : -1].decode("ascii", "replace")
         guard = self._pending + encode_part(blob.commit)
         entry, pending = self._connection.read([point_range(self._entries + rest), point_range(guard)])
         if entry and name.encode() in entry[0].value:
             return  # it may be mere text that looks so: then it is kept for longer
         if pending:
-            if self._connection.now() - _decoded(pending[0], _Pending).since < _PENDING_FOR:
+            if self._now() - _decoded(pending[0], _Pending).since < _PENDING_FOR:
                 return
             if self._connection.write([(guard, pending[0].versionstamp)], [(guard, None, 0)]) is None:
                 return

@@ -137,7 +137,7 @@ class KVConnect:
             answer = ask()  # over a fresh connection; a read may be asked twice
         if answer.is_disabled or not answer.is_strong:
             raise KVUnavailableError(f"Deno KV at {self._host} can't read with strong consistency now.")
-        if len(answer.ranges) != len(ranges):
+        if len(answer.ranges) != len(ranges) or not all(map(_fits, answer.ranges, ranges)):
             raise KVUnavailableError(f"Deno KV at {self._host} answered other ranges than were asked for.")
         return list(answer.ranges)
 
@@ -413,3 +413,13 @@ class KVConnect:
             text = text.replace(secret, "***")
         text = "".join(each if each.isprintable() else " " for each in text).strip()
         return text[:300] or "no reason given"
+
+
+def _fits(found: Sequence[Stored], asked: ReadRange) -> bool:
+    """Say whether an answer may be one: a list would never end if a server gave keys from elsewhere."""
+    keys = [each.key for each in found]
+    return (
+        len(keys) <= asked.limit
+        and all(asked.start <= key < asked.end for key in keys)
+        and keys == sorted(set(keys), reverse=asked.reverse)
+    )
