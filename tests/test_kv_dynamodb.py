@@ -28,6 +28,11 @@ from fc_connect.errors import (
 )
 from fc_connect.kv import MAX_VALUE_BYTES, Guarantee, KVStore, open_kv
 from fc_connect.kv.steady import ServedTime
+from fc_connect.proof.disturbances import NetworkTrouble
+from fc_connect.proof.histories import record, record_leases
+from fc_connect.proof.history import History
+from fc_connect.proof.linearizability import Verdict, check
+from fc_connect.proof.proxy import Proxy
 
 pytestmark = pytest.mark.service
 
@@ -307,6 +312,20 @@ def test_an_expiry_is_judged_by_the_time_injected(url: str) -> None:
         assert kv.get(("w", "n")) is None
         assert not kv.atomic().check(("w", "n"), stamp).set(("w", "n"), 2).commit().ok
         assert kv.atomic().check(("w", "n"), None).set(("w", "n"), 2).commit().ok
+
+
+@pytest.mark.parametrize("recorder", [record, record_leases])
+def test_histories_recorded_with_cut_connections_are_linearizable(
+    dynamodb_url: str, dynamodb_endpoint: str, recorder: Callable[..., History]
+) -> None:
+    port = urlsplit(dynamodb_endpoint).port or 0
+    with Proxy("127.0.0.1", port, seed=1) as proxy, open_kv(dynamodb_url) as quiet:
+        through = dynamodb_url.replace(dynamodb_endpoint, f"http://127.0.0.1:{proxy.port}")
+        with open_kv(through) as one, open_kv(through) as two:
+            trouble = NetworkTrouble(proxy, within=1.0)
+            history = recorder([one, two, one], seed=1, operations=30, disturbance=trouble, quiet=quiet)
+
+    assert check(history).verdict is Verdict.LINEARIZABLE
 
 
 def increment(kv: KVStore, times: int) -> None:
