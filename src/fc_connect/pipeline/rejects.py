@@ -1,22 +1,26 @@
 """The rejects file: every record that wasn't sent, with the line, the field, the value and why.
 
 JSON Lines, one line per problem, so that it opens in `jq`, a spreadsheet or a script:
-`{"file", "line", "field", "source", "value", "reason", "record"}`.
+`{"file", "line", "field", "source", "value", "reason", "record"}`. It holds what customers sent, so other users of the
+machine may not read it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any, TextIO
 
-from fc_connect.errors import MappingError
+from fc_connect.errors import KVCorruptError, MappingError
 from fc_connect.faults import point
 from fc_connect.pipeline.spool import disk_errors
 
 __all__ = ["RejectsFile"]
 
+_MODE = 0o640  # less what the umask takes away
 _VALUE_LIMIT = 1000  # characters of a value or record kept for the person who looks
 
 
@@ -63,10 +67,20 @@ class RejectsFile:
         return self.path
 
     def append(self, path: Path) -> None:
-        """Go on with the lines that an earlier step left at `path`."""
+        """Go on with the lines that an earlier step left at `path`.
+
+        Raises:
+            KVCorruptError: it isn't this file's; the state named it, and no state may have any file copied here.
+        """
+        if path.name != self.path.name:
+            raise KVCorruptError(
+                f"The state names {path} as the rejects of {self._file_name!r}, which are called "
+                f"{self.path.name}: something else has written into the state."
+            )
         with disk_errors(self.path):
-            if path.exists():
-                self._open().write(path.read_text(encoding="utf-8"))
+            if path.is_file():
+                with path.open(encoding="utf-8") as earlier:
+                    shutil.copyfileobj(earlier, self._open())
 
     def abandon(self) -> None:
         """Remove what isn't whole."""
@@ -81,7 +95,11 @@ class RejectsFile:
     def _open(self) -> TextIO:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._draft.open("w", encoding="utf-8")
+            self._draft.unlink(missing_ok=True)  # of a run that was killed
+            # Made anew: whatever lies there by now, such as a link to another file, isn't written through.
+            handle = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+            # Half a surrogate pair, as JSON may hold, is written as JSON escapes it.
+            self._file = open(handle, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115
             point("rejects.opened")
         return self._file
 
@@ -94,7 +112,7 @@ class RejectsFile:
             "field": field,
             "source": source,
             "value": _short(value),
-            "reason": reason,
+            "reason": _short(reason),
             "record": _short(record),
         }
         with disk_errors(self.path):
@@ -104,5 +122,15 @@ class RejectsFile:
 def _short(value: Any) -> Any:
     if isinstance(value, str):
         return value if len(value) <= _VALUE_LIMIT else value[:_VALUE_LIMIT] + "…"
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    except (ValueError, TypeError, RecursionError):  # NaN, a key that isn't text, a value inside itself
+        return _in_words(value)
     return value if len(text) <= 4 * _VALUE_LIMIT else text[: 4 * _VALUE_LIMIT] + "…"
+
+
+def _in_words(value: Any) -> str:
+    try:
+        return repr(value)[:_VALUE_LIMIT]
+    except (ValueError, RecursionError):  # nested without end; integers of thousands of digits
+        return f"a {type(value).__name__} that can't be shown"

@@ -2,7 +2,8 @@
 
 A spool is a folder of three files: `bodies` (encoded entities, `,` and a newline between them), `index` (per batch
 where its entities lie, how many, and the SHA-256 of its whole body) and `plan.json`, which is renamed into place last:
-a spool without it is rubbish from a crash and is planned again.
+a spool without it is rubbish from a crash and is planned again. Its seal, a SHA-256 over itself and the index, ties the
+three together: a part that was damaged, cut or taken from another spool is noticed before anything of it is sent.
 """
 
 from __future__ import annotations
@@ -69,17 +70,16 @@ class Spool:
     ) -> Spool | None:
         """Return the complete spool of this file and plan, or None."""
         try:
-            found: dict[str, Any] = json.loads((folder / "plan.json").read_text())
+            found: dict[str, Any] = json.loads((folder / "plan.json").read_bytes())
+            seal = found.pop("seal")
+            if seal != _seal(found, folder / "index"):
+                return None  # damaged, or its parts are of two spools
             summary = SpoolSummary(**found)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             return None  # absent, or of another version: it is planned again
         if (summary.file_id, summary.plan_digest) != (file_id, plan_digest):
             return None
-        try:
-            index_size = (folder / "index").stat().st_size
-        except OSError:
-            return None
-        return cls(folder, summary, envelope) if index_size == summary.batches * _ENTRY.size else None
+        return cls(folder, summary, envelope)
 
     def digests(self) -> Iterator[tuple[int, str]]:
         """Yield number and SHA-256 of every batch."""
@@ -92,12 +92,18 @@ class Spool:
         Raises:
             RunError: the disk gave back other bytes than were planned.
         """
-        with (self.folder / "bodies").open("rb") as bodies:
+        with disk_errors(self.folder / "bodies"):
+            bodies = (self.folder / "bodies").open("rb")
+        with bodies:
+            size = os.fstat(bodies.fileno()).st_size
             for number, (offset, length, count, digest) in enumerate(self._entries()):
                 if number in skip:
                     continue
-                bodies.seek(offset)
-                body = self._prefix + bodies.read(length) + self._suffix
+                body = b""
+                if offset + length <= size:  # else the index changed since its seal was checked
+                    with disk_errors(self.folder / "bodies"):
+                        bodies.seek(offset)
+                        body = self._prefix + bodies.read(length) + self._suffix
                 if hashlib.sha256(body).digest() != digest:
                     raise RunError(
                         f"The spooled bodies in {self.folder} are damaged at batch {number}. "
@@ -112,8 +118,16 @@ class Spool:
         point("spool.removed")
 
     def _entries(self) -> Iterator[tuple[int, int, int, bytes]]:
-        with (self.folder / "index").open("rb") as index:
-            while entry := index.read(_ENTRY.size):
+        with disk_errors(self.folder / "index"):
+            index = (self.folder / "index").open("rb")
+        with index:
+            for _ in range(self.summary.batches):
+                with disk_errors(self.folder / "index"):
+                    entry = index.read(_ENTRY.size)
+                if len(entry) < _ENTRY.size:
+                    raise RunError(
+                        f"{self.folder / 'index'} was cut short. Remove that folder and run again."
+                    )
                 yield _ENTRY.unpack(entry)
 
 
@@ -174,8 +188,10 @@ class SpoolWriter:
         self._finish_files()
         with disk_errors(self.folder):
             draft = self.folder / "plan.json.part"
+            content = asdict(summary)
+            content["seal"] = _seal(content, self.folder / "index")
             with draft.open("w") as file:
-                json.dump(asdict(summary), file)
+                json.dump(content, file)
                 file.flush()
                 os.fsync(file.fileno())
             point("spool.rename")
@@ -227,6 +243,14 @@ class SpoolWriter:
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()
+
+
+def _seal(content: dict[str, Any], index: Path) -> str:
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    with index.open("rb") as file:
+        while data := file.read(1 << 18):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 @contextmanager
