@@ -63,7 +63,20 @@ __all__ = [
     "StateError",
     "StoppedError",
     "TooManyRejectsError",
+    "listed",
 ]
+
+
+_LISTED = 20
+_NAME_CHARACTERS = 100
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message: the first few, each cut. A file decides how many there are, and how long."""
+    shown = ", ".join(
+        each if len(each) <= _NAME_CHARACTERS else each[:_NAME_CHARACTERS] + "…" for each in names[:_LISTED]
+    )
+    return shown if len(names) <= _LISTED else f"{shown}, … ({len(names):,} in all)"
 
 
 class FCConnectError(Exception):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, BinaryIO, Final
 
-from fc_connect.errors import ConfigurationError, ParseError
+from fc_connect.errors import ConfigurationError, ParseError, listed
 from fc_connect.formats.base import BadRecord
 from fc_connect.formats.text import LineBlocks, text_encoding
 
@@ -22,6 +22,9 @@ __all__ = ["CSVFormat", "CSVRecords"]
 
 DEFAULT_MAX_FIELD_BYTES: Final = 131_072
 """As Python's `csv`. Enough for any value; an unclosed quote is noticed before it swallows the file."""
+
+DEFAULT_MAX_COLUMNS: Final = 10_000
+"""More than any spreadsheet that people make; a header of a million names is no header."""
 
 _RAW_CHARACTERS = 1000
 
@@ -37,6 +40,7 @@ class CSVFormat:
         skip_blank_lines: leave out empty lines, and lines of white space alone where there are several
             columns; otherwise each is a bad record.
         max_field_bytes: a longer value (counted in characters, as Python's `csv` does) is an error.
+        max_columns: a header of more columns is an error, and a record of more values is a bad one.
 
     Raises:
         ConfigurationError: names every option whose value can't be used.
@@ -51,6 +55,7 @@ class CSVFormat:
         columns: Sequence[str] | None = None,
         skip_blank_lines: bool = True,
         max_field_bytes: int = DEFAULT_MAX_FIELD_BYTES,
+        max_columns: int = DEFAULT_MAX_COLUMNS,
     ) -> None:
         problems = [
             f"{name} must be one character other than a line end or NUL, not {value!r}"
@@ -60,9 +65,12 @@ class CSVFormat:
         if delimiter == quotechar:
             problems.append(f"delimiter and quotechar are both {delimiter!r}")
         if columns is not None:
-            problems += [f"columns: {problem}" for problem in _problems_of_names(columns)]
-        if max_field_bytes < 1:
-            problems.append(f"max_field_bytes must be at least 1, not {max_field_bytes}")
+            problems += [f"columns: {problem}" for problem in _problems_of_names(columns, max_columns)]
+        problems += [
+            f"{name} must be at least 1, not {value}"
+            for name, value in (("max_field_bytes", max_field_bytes), ("max_columns", max_columns))
+            if value < 1
+        ]
         try:
             self.encoding = text_encoding(encoding)
         except ConfigurationError as exc:
@@ -74,6 +82,7 @@ class CSVFormat:
         self.columns = None if columns is None else tuple(columns)
         self.skip_blank_lines = skip_blank_lines
         self.max_field_bytes = max_field_bytes
+        self.max_columns = max_columns
 
     def read(self, stream: BinaryIO, *, path: str) -> CSVRecords:
         """Read the header and return the records, which go on to read `stream`; the caller closes it.
@@ -201,7 +210,7 @@ class CSVRecords:
                 if not any(map(str.strip, row)) and len(row) <= 1 and self._options.skip_blank_lines:
                     continue
                 names = tuple(map(str.strip, row))
-                if problems := _problems_of_names(names):
+                if problems := _problems_of_names(names, self._options.max_columns):
                     raise ParseError(f"header: {'; '.join(problems)}.", path=self._path, line=line)
                 return names
         except csv.Error as exc:
@@ -226,18 +235,22 @@ class CSVRecords:
         return ParseError(message, path=self._path, line=self._begin)
 
 
-def _problems_of_names(names: Sequence[str]) -> list[str]:
+def _problems_of_names(names: Sequence[str], limit: int) -> list[str]:
     problems = []
     if not names:
         problems.append("it names no column")
+    if len(names) > limit:
+        problems.append(
+            f"{len(names):,} columns, more than max_columns ({limit:,}) allows: raise it if they are right"
+        )
     unnamed = [str(place) for place, name in enumerate(names, 1) if not name.strip()]
     if unnamed:
         problems.append(
-            f"column {', '.join(unnamed)} of {len(names)} has no name: name it, or take the delimiter away"
+            f"column {listed(unnamed)} of {len(names)} has no name: name it, or take the delimiter away"
         )
     repeated = [name for name, count in Counter(filter(None, names)).items() if count > 1]
     if repeated:
-        problems.append(f"the same name for several columns: {', '.join(map(repr, repeated))}")
+        problems.append(f"the same name for several columns: {listed([repr(each) for each in repeated])}")
     return problems
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fc_connect.errors import ConfigurationError, FieldProblem, MappingError
+from fc_connect.errors import ConfigurationError, FieldProblem, MappingError, listed
 from fc_connect.mapping.resolvers import RESOLVERS, parse_int
 
 if TYPE_CHECKING:
@@ -166,9 +166,9 @@ def _source(
         if field.source in columns:
             return list(columns).index(field.source), lambda row: row
         close = get_close_matches(field.source, columns, n=1, cutoff=0.5)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = f" Did you mean {listed(close)!r}?" if close else ""
         problems.append(
-            f"fields.{name}: there is no column {field.source!r}.{hint} The file has: {', '.join(columns)}"
+            f"fields.{name}: there is no column {field.source!r}.{hint} The file has: {listed(columns)}"
         )
         return None, None
     steps: list[str | int] = []

@@ -241,7 +241,8 @@ class Pipeline:
         decisive = [
             self.mapping.digest,
             [part.decode() for part in self._target.envelope()],
-            config.format.model_dump(mode="json"),
+            # A cap decides whether a file is taken at all, not what becomes of it.
+            config.format.model_dump(mode="json", exclude={"max_columns", "max_field_bytes"}),
             config.target.batch.size,
             config.duplicates,
             config.key,

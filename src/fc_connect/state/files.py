@@ -150,6 +150,9 @@ class FileRecord:
 
 
 MAX_BATCH_IDS = 1000
+_MAX_ERROR = (
+    4000  # characters: a hostile file has a say in them, and a record has to fit into a store's value
+)
 
 
 def digest_of(*parts: str) -> str:
@@ -193,6 +196,8 @@ class FileLedger:
     def put(self, write: Atomic, record: FileRecord) -> Atomic:
         """Add the record and its pointers to `write`; at most three keys."""
         file_id = record.file_id
+        if record.error is not None and len(record.error) > _MAX_ERROR:
+            record = replace(record, error=record.error[:_MAX_ERROR] + "…")
         write.set(self.key(file_id), to_json(record))
         write.set((self._workflow, "path", record.path_id), file_id)
         if record.status is FileStatus.COMPLETED and record.content_digest is not None:

@@ -115,6 +115,10 @@ class FormatConfig(Section):
     """Of the text, by Python's names."""
     columns: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
     """Names of the columns, for files without a header."""
+    max_columns: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Of a header: a file with more is refused."""
+    max_field_bytes: Annotated[int, Field(ge=1, le=1 << 27)] = 131_072
+    """Characters of one value: a file with a longer one is refused. Eight times this bounds a line."""
 
     @classmethod
     def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
