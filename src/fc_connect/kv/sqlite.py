@@ -67,6 +67,10 @@ _CREATE = (
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_SCHEMA}",
 )
+_DAMAGED = (
+    "{path} can't be read as a store ({what}). Put back a copy of it, or move it away: without it, files that were "
+    "delivered count as new."
+)
 _LIVE = "(expires_at IS NULL OR expires_at > ?)"
 
 
@@ -118,7 +122,7 @@ class SQLiteKV:
                 if is_live:
                     found[name] = (value, version)
         return [
-            _entry(key, *found[name]) if name in found else None
+            self._entry(key, *found[name]) if name in found else None
             for key, name in zip(keys, names, strict=True)
         ]
 
@@ -142,7 +146,9 @@ class SQLiteKV:
             page = self._read(query, (low, high, size))
             live = [row for row in page if row[3]]
             for name, value, version, _ in live:
-                yield _entry(decode_key(name), value, version)
+                if type(name) is not bytes:
+                    raise self._damaged(f"the key {name!r} isn't one")
+                yield self._entry(decode_key(name), value, version)
             if len(page) < size:
                 return
             left = None if left is None else left - len(live)
@@ -207,11 +213,16 @@ class SQLiteKV:
                     f"SELECT version FROM kv WHERE key = ? AND {_LIVE}",  # noqa: S608
                     (name, now),
                 ).fetchone()
+                if row is not None and type(row[0]) is not int:
+                    raise self._damaged("a versionstamp isn't one")
                 if (None if row is None else _versionstamp(row[0])) != versionstamp:
                     return CommitResult(ok=False, versionstamp=None)
-            [(version,)] = connection.execute(
-                "UPDATE counter SET version = version + 1 RETURNING version"
+            counted = connection.execute(
+                "UPDATE counter SET version = version + 1 WHERE typeof(version) = 'integer' RETURNING version"
             ).fetchall()
+            if len(counted) != 1 or type(counted[0][0]) is not int:
+                raise self._damaged("its count of versions isn't one")
+            version = counted[0][0]
             for name, write in commit.writes.items():
                 if write.value is None:
                     connection.execute("DELETE FROM kv WHERE key = ?", (name,))
@@ -252,6 +263,8 @@ class SQLiteKV:
             )
         with _transaction(connection, self._path):
             row = connection.execute("SELECT boot_id, wall, since_boot FROM anchor").fetchone()
+            if row is not None and [type(each) for each in row] != [str, int, int]:
+                raise self._damaged("its clock isn't one")
             known = None if row is None else Anchor(boot_id=row[0], wall=row[1], since_boot=row[2])
             anchor = SteadyClock.anchor_now(known)
             if anchor != known:
@@ -280,6 +293,17 @@ class SQLiteKV:
                 time.sleep(self._random.uniform(0.0005, min(0.02, 0.001 * 2 ** min(attempt, 5))))
             except sqlite3.Error as exc:
                 raise _as_ours(exc, self._path) from exc
+            except UnicodeDecodeError as exc:  # the driver, reading a damaged name of a table
+                raise self._damaged(str(exc)) from exc
+
+    def _damaged(self, what: str) -> KVCorruptError:
+        return KVCorruptError(_DAMAGED.format(path=self._path, what=what))
+
+    def _entry(self, key: Key, value: Any, version: Any) -> Entry:
+        # SQLite keeps any type in any column: what isn't of ours was damaged, or written by something else.
+        if type(value) is not bytes or type(version) is not int:
+            raise self._damaged(f"the value of {key!r} isn't one")
+        return Entry(key=key, value=decode_value(key, value), versionstamp=_versionstamp(version))
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -362,10 +386,7 @@ def _family(exc: sqlite3.Error) -> int:
 def _as_ours(exc: sqlite3.Error, path: Path) -> KVError:
     family = _family(exc)
     if family in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
-        return KVCorruptError(
-            f"{path} can't be read as a store ({exc}). Put back a copy of it, or move it away: without it, "
-            "files that were delivered count as new."
-        )
+        return KVCorruptError(_DAMAGED.format(path=path, what=exc))
     if family == sqlite3.SQLITE_FULL:
         return KVUnavailableError(
             f"{path}: the disk is full. Nothing was written; free some space and run again."
@@ -402,10 +423,6 @@ def _file_system_of(path: Path) -> str | None:
         if inside and len(point) >= len(best):
             best, kind = point, rest.split(" ")[0]
     return kind
-
-
-def _entry(key: Key, value: bytes, version: int) -> Entry:
-    return Entry(key=key, value=decode_value(key, value), versionstamp=_versionstamp(version))
 
 
 def _versionstamp(version: int) -> str:

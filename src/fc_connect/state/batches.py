@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from fc_connect.errors import KVCorruptError
 from fc_connect.faults import point
 from fc_connect.kv.base import MAX_COMMIT_KEYS, Atomic, Key, KVStore
 from fc_connect.state.files import FileRecord
@@ -54,7 +55,10 @@ class BatchLedger:
     def of(self, file: FileRecord) -> Iterator[BatchRecord]:
         """Yield what is known of the file's present run, in order of number."""
         for entry in self._kv.list(self._prefix(file)):
-            yield from_entry(entry, BatchRecord)
+            batch = from_entry(entry, BatchRecord)
+            if batch.number != entry.key[-1]:
+                raise KVCorruptError(f"The state at {entry.key!r} holds batch {batch.number}: it isn't ours.")
+            yield batch
 
     def put(self, write: Atomic, file: FileRecord, batches: Iterable[BatchRecord]) -> Atomic:
         """Add the batches to `write`: one key each, and one more that says whose a sent batch is."""

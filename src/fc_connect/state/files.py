@@ -15,9 +15,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from fc_connect.errors import StateError
+from fc_connect.errors import KVCorruptError, StateError
 from fc_connect.kv.base import Atomic, Entry, Key, KVStore
-from fc_connect.state.records import from_entry, to_json
+from fc_connect.state.records import from_entry, pointer_from, to_json
 
 __all__ = ["FileLedger", "FileRecord", "FileStatus", "Plan", "digest_of"]
 
@@ -181,17 +181,18 @@ class FileLedger:
     def all(self) -> Iterator[FileRecord]:
         """Yield every record, in no particular order."""
         for entry in self._kv.list((self._workflow, "file")):
-            yield from_entry(entry, FileRecord)
+            yield _read(entry)
 
     def latest(self, paths: Sequence[str]) -> list[str | None]:
         """Return the id of the latest known version of each path, given as `FileRecord.path_id`."""
         entries = self._kv.get_many([(self._workflow, "path", path) for path in paths])
-        return [None if entry is None else str(entry.value) for entry in entries]
+        return [None if entry is None else pointer_from(entry) for entry in entries]
 
     def with_content(self, content_digest: str) -> FileRecord | None:
         """Return the first completed file with this content."""
         entry = self._kv.get((self._workflow, "content", content_digest))
-        return None if entry is None else self.get(str(entry.value))
+        found = None if entry is None else self.get(pointer_from(entry))
+        return found if found is not None and found.content_digest == content_digest else None
 
     def put(self, write: Atomic, record: FileRecord) -> Atomic:
         """Add the record and its pointers to `write`; at most three keys."""
@@ -210,4 +211,14 @@ class FileLedger:
 
 
 def _record(entry: Entry | None) -> FileRecord | None:
-    return None if entry is None else from_entry(entry, FileRecord)
+    return None if entry is None else _read(entry)
+
+
+def _read(entry: Entry) -> FileRecord:
+    record = from_entry(entry, FileRecord)
+    if record.file_id != entry.key[-1]:
+        raise KVCorruptError(
+            f"The state at {entry.key!r} holds the record of another file, {record.file_name!r}: something else has "
+            "written into it, or the disk has changed it."
+        )
+    return record

@@ -30,7 +30,7 @@ from fc_connect.errors import (
 from fc_connect.faults import point
 from fc_connect.kv.base import Atomic, Entry, Key, KVStore
 from fc_connect.state.owner import Owner
-from fc_connect.state.records import from_entry, to_json
+from fc_connect.state.records import count_from, from_entry, to_json
 
 __all__ = ["Lease", "Leases", "LockInfo", "commit_under"]
 
@@ -341,7 +341,7 @@ class Leases:
         if (holder := self.holder(entry)) is not None:
             return None, holder
         gone = None if entry is None else from_entry(entry, LockInfo).owner
-        token = 1 + (int(fence.value) if fence is not None else 0)
+        token = 1 + count_from(fence)
         now = self._kv.now()
         info = LockInfo(
             name=name,
