@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fc_connect.cli.options import json_option, pipeline_argument, print_json
+from fc_connect.cli.options import json_option, one_line, pipeline_argument, print_json, say
 from fc_connect.pipeline import Pipeline
 
 __all__ = ["check", "preview"]
@@ -28,9 +28,9 @@ def check(pipeline_file: Path, as_json: bool) -> int:
     if as_json:
         print_json(checks)
     else:
-        click.echo(f"✓ pipeline file: {pipeline_file}")
+        say(f"✓ pipeline file: {pipeline_file}")
         for each in checks:
-            click.echo(f"{'✓' if each.is_ok else '✗'} {each.name}: {each.detail}")
+            say(f"{'✓' if each.is_ok else '✗'} {each.name}: {each.detail}")
     return 0 if all(each.is_ok for each in checks) else 1
 
 
@@ -53,11 +53,11 @@ def preview(pipeline_file: Path, rows: int, path: str | None, as_json: bool) -> 
     if as_json:
         print_json(shown)
         return 0
-    click.echo(shown.path)
+    say(one_line(shown.path))
     for row in shown.rows:
-        click.echo(f"  line {row.line}: {json.dumps(row.record, ensure_ascii=False)}")
+        say(f"  line {row.line}: {json.dumps(row.record, ensure_ascii=False)}")
         if row.entity is not None:
-            click.echo(f"      → {json.dumps(row.entity, ensure_ascii=False, default=str)}")
+            say(f"      → {json.dumps(row.entity, ensure_ascii=False, default=str)}")
         for problem in row.problems:
-            click.echo(f"      ✗ {problem}")
+            say(f"      ✗ {problem}")
     return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from fc_connect.cli.options import Settings
+from fc_connect.cli.options import Settings, say
 from fc_connect.cli.run import run_once
 from fc_connect.errors import ConfigurationError
 from fc_connect.pipeline import RunResult
@@ -46,15 +46,15 @@ def _show(folder: Path, settings: Settings) -> int:
     with Sandbox() as sandbox:
         _lay_out(folder, sandbox.url)
         files = sorted((folder / "inbox").iterdir())
-        click.echo(f"Sandbox of the Fluent API: {sandbox.url}")
-        click.echo(f"Inventory of {len(files)} files: real stock codes in real stores (see NOTICE.md)\n")
-        click.echo("First run")
+        say(f"Sandbox of the Fluent API: {sandbox.url}")
+        say(f"Inventory of {len(files)} files: real stock codes in real stores (see NOTICE.md)\n")
+        say("First run")
         first = _run(folder, settings)
         _show_a_reject(folder / "rejects")
-        click.echo("\nSecond run")
+        say("\nSecond run")
         second = _run(folder, settings)
         summary = sandbox.summary()
-        click.echo(
+        say(
             f"\nThe sandbox received {summary.entities:,} stock records in {len(sandbox.batches()):,} batches. "
             f"The second run sent {second.batches_sent} batches."
         )
@@ -64,16 +64,14 @@ def _show(folder: Path, settings: Settings) -> int:
             and second.batches_sent == 0
             and summary.entities == first.records_sent > 0
         )
-        click.echo(
-            "Each record arrived exactly once." if is_right else "SOMETHING IS WRONG: please report it."
-        )
+        say("Each record arrived exactly once." if is_right else "SOMETHING IS WRONG: please report it.")
     return 0 if is_right else 1
 
 
 def _show_a_reject(folder: Path) -> None:
     first = next(iter(sorted(folder.iterdir())), None) if folder.is_dir() else None
     if first is not None:
-        click.echo(f"  such as: {first.read_text(encoding='utf-8').splitlines()[0]}")
+        say(f"  such as: {first.read_text(encoding='utf-8').splitlines()[0]}")
 
 
 def _run(folder: Path, settings: Settings) -> RunResult:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fc_connect.cli.options import say
 from fc_connect.errors import ConfigurationError
 
 __all__ = ["init"]
@@ -33,8 +34,8 @@ def init(folder: Path) -> int:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((template / name).read_bytes())
-        click.echo(f"wrote {target}")
-    click.echo(
+        say(f"wrote {target}")
+    say(
         f"\nNext, in {folder}:\n"
         "  fc-connect sandbox            (in another terminal: the Fluent API on this machine)\n"
         "  fc-connect check\n"

@@ -11,11 +11,12 @@ import click
 from fc_connect.cli.check import check, preview
 from fc_connect.cli.demo import demo
 from fc_connect.cli.init import init
-from fc_connect.cli.options import Settings
+from fc_connect.cli.options import Settings, say
 from fc_connect.cli.run import run
 from fc_connect.cli.sandbox import sandbox
 from fc_connect.cli.state import state
 from fc_connect.errors import ConfigurationError, FCConnectError
+from fc_connect.observe import mask_secrets
 
 __all__ = ["cli", "main"]
 
@@ -73,13 +74,13 @@ def main(arguments: list[str] | None = None) -> Any:
         exc.show()
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped.", err=True)
+        say("Stopped.", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone: there is nobody to tell
         sys.exit(1)
     except FCConnectError as exc:
         if "--debug" in given:
-            traceback.print_exc()
-        click.echo(f"Error: {exc}", err=True)
+            say(mask_secrets(traceback.format_exc()), err=True)
+        say(f"Error: {exc}", err=True)
         sys.exit(2 if isinstance(exc, ConfigurationError) else 1)

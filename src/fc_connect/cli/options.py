@@ -11,9 +11,9 @@ from typing import Any
 import click
 import msgspec
 
-from fc_connect.observe import configure_logging
+from fc_connect.observe import configure_logging, printable, printable_json
 
-__all__ = ["Settings", "json_option", "pipeline_argument", "pipeline_option", "print_json"]
+__all__ = ["Settings", "json_option", "one_line", "pipeline_argument", "pipeline_option", "print_json", "say"]
 
 DEFAULT_PIPELINE = "pipeline.yaml"
 
@@ -59,4 +59,14 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def print_json(value: Any) -> None:
     """Print a value, records included, as indented JSON."""
     encoded = msgspec.json.encode(value, enc_hook=str)
-    click.echo(msgspec.json.format(encoded, indent=2).decode())
+    click.echo(printable_json(msgspec.json.format(encoded, indent=2).decode()))
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text of ours that may hold what others wrote: names of files, values, answers."""
+    click.echo(printable(text), err=err)
+
+
+def one_line(text: str) -> str:
+    """Return `text` without line ends, so that a name that holds some can't look like a line of ours."""
+    return printable(text).replace("\n", "\\n")

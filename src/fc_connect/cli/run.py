@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fc_connect.cli.options import Settings, json_option, pipeline_argument, print_json
+from fc_connect.cli.options import Settings, json_option, pipeline_argument, print_json, say
 from fc_connect.cli.terminal import Progress, show_result
 from fc_connect.pipeline import Pipeline, RunResult, run_workers
 
@@ -67,7 +67,7 @@ def run(
             return 130 if result.stopped else 0 if result.success else 1
         if not as_json:
             again = datetime.now(UTC) + every
-            click.echo(f"Next run at {again:%H:%M:%S} UTC; Ctrl-C ends.")
+            say(f"Next run at {again:%H:%M:%S} UTC; Ctrl-C ends.")
         stop.wait(every.total_seconds())
         if stop.is_set():
             return 0
@@ -100,7 +100,7 @@ def _stop_on_signal() -> threading.Event:
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt  # asked twice: leave at once; the ledger knows what was under way
         stop.set()
-        click.echo("\nStopping after the batches under way ... (Ctrl-C again: at once)", err=True)
+        say("\nStopping after the batches under way ... (Ctrl-C again: at once)", err=True)
 
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)

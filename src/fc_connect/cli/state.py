@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import click
 
-from fc_connect.cli.options import json_option, pipeline_option, print_json
+from fc_connect.cli.options import json_option, one_line, pipeline_option, print_json, say
 from fc_connect.errors import StateError
 from fc_connect.pipeline import Pipeline
 from fc_connect.state import FileRecord, FileStatus, StateService, export_state, import_state
@@ -58,15 +58,15 @@ def files(pipeline_file: Path, status: str | None, limit: int, as_json: bool) ->
         print_json(found[:limit])
         return 0
     for each in found[:limit]:
-        tail = f"  {each.error}" if each.error else ""
-        click.echo(
+        tail = f"  {one_line(each.error)}" if each.error else ""
+        say(
             f"{each.status:<12} {each.last_modified:%Y-%m-%d %H:%M:%S}  {each.record_count:>9,} sent "
-            f"{each.rejected_count:>6,} rejected  {each.file_name}{tail}"
+            f"{each.rejected_count:>6,} rejected  {one_line(each.file_name)}{tail}"
         )
     if not found:
-        click.echo("No files.")
+        say("No files.")
     elif len(found) > limit:
-        click.echo(f"... and {len(found) - limit:,} more (--limit)")
+        say(f"... and {len(found) - limit:,} more (--limit)")
     return 0
 
 
@@ -86,12 +86,12 @@ def locks(pipeline_file: Path, as_json: bool) -> int:
         return 0
     for each in held:
         dead = " (that process is gone: the next run takes over)" if each.owner.is_dead() else ""
-        click.echo(
-            f"{each.about or each.name}: {each.owner}{dead}, token {each.token}, "
+        say(
+            f"{one_line(each.about or each.name)}: {each.owner}{dead}, token {each.token}, "
             f"until {each.expires_at:%H:%M:%S} UTC unless renewed  [{each.name}]"
         )
     if not held:
-        click.echo("No locks.")
+        say("No locks.")
     return 0
 
 
@@ -109,9 +109,9 @@ def jobs(pipeline_file: Path, as_json: bool) -> int:
     if as_json:
         print_json({"daily": daily, "jobs": tracked})
         return 0
-    click.echo(f"Today's job: {daily.job_id if daily is not None else 'none yet'}")
+    say(f"Today's job: {daily.job_id if daily is not None else 'none yet'}")
     for each in sorted(tracked, key=lambda job: job.created_at, reverse=True):
-        click.echo(f"  {each.job_id}  {each.name}  made {each.created_at:%Y-%m-%d %H:%M:%S} UTC")
+        say(f"  {each.job_id}  {each.name}  made {each.created_at:%Y-%m-%d %H:%M:%S} UTC")
     return 0
 
 
@@ -129,9 +129,9 @@ def watermark(pipeline_file: Path, as_json: bool) -> int:
     if as_json:
         print_json(sync)
     elif sync.last_processed_timestamp is None:
-        click.echo("No file completed yet.")
+        say("No file completed yet.")
     else:
-        click.echo(
+        say(
             f"{sync.last_processed_timestamp.isoformat()}  {sync.last_processed_file}\n"
             f"{sync.files_completed:,} files, {sync.records_completed:,} records completed; "
             f"last run: {sync.last_sync_result}"
@@ -199,7 +199,7 @@ def unlock(pipeline_file: Path, name: str, reason: str) -> int:
             raise StateError(f"No lock is called {name!r}. See: fc-connect state locks")
         for each in names:
             holder = service.force_release(each, reason=reason)
-            click.echo(f"Released {each}, held by {holder.owner if holder else 'nobody'}.")
+            say(f"Released {each}, held by {holder.owner if holder else 'nobody'}.")
     return 0
 
 
@@ -219,7 +219,7 @@ def prune(pipeline_file: Path, older_than: str) -> int:
     pipeline = Pipeline.from_file(pipeline_file)
     with pipeline.open_store() as kv:
         removed = pipeline.open_state(kv).prune(older_than=age, lookback=pipeline.config.lookback)
-    click.echo(f"Forgot {removed:,} files.")
+    say(f"Forgot {removed:,} files.")
     return 0
 
 
@@ -243,7 +243,7 @@ def export_(pipeline_file: Path, file: Path) -> int:
         raise StateError(f"{file}: can't be written: {exc.strerror}.") from exc
     finally:
         unfinished.unlink(missing_ok=True)
-    click.echo(f"{file}: {summary.entries:,} entries of {summary.workflow!r}, schema {summary.schema}.")
+    say(f"{file}: {summary.entries:,} entries of {summary.workflow!r}, schema {summary.schema}.")
     return 0
 
 
@@ -266,7 +266,7 @@ def import_(pipeline_file: Path, file: Path) -> int:
     except OSError as exc:
         raise StateError(f"{file}: can't be read: {exc.strerror}.") from exc
     other = "" if summary.workflow == pipeline.config.pipeline else f" (exported as {summary.workflow!r})"
-    click.echo(f"{pipeline.config.pipeline}: {summary.entries:,} entries imported and compared{other}.")
+    say(f"{pipeline.config.pipeline}: {summary.entries:,} entries imported and compared{other}.")
     return 0
 
 
@@ -283,8 +283,8 @@ def _each(pipeline_file: Path, paths: tuple[str, ...], act: Callable[[StateServi
             known.setdefault(record.file_name, []).append(record)
         for path in paths:
             for record in known.get(path, []):
-                click.echo(f"{path} {act(service, record)}")
+                say(f"{path} {act(service, record)}")
             if path not in known:
                 missing += 1
-                click.echo(f"{path} isn't in the ledger. See: fc-connect state files", err=True)
+                say(f"{path} isn't in the ledger. See: fc-connect state files", err=True)
     return 1 if missing else 0

@@ -7,11 +7,11 @@ import threading
 from types import TracebackType
 from typing import Self
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from fc_connect.cli.options import one_line, say
 from fc_connect.observe import (
     BatchSent,
     Event,
@@ -38,7 +38,7 @@ class Progress:
         self._bars: Bars | None = None
         if not is_quiet and sys.stderr.isatty():
             self._bars = Bars(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),  # of files' names
                 BarColumn(bar_width=30),
                 MofNCompleteColumn(),
                 TextColumn("batches"),
@@ -79,7 +79,7 @@ class Progress:
 
     def _begin(self, event: FileStarted) -> None:
         if self._bars is not None:
-            self._tasks[event.path] = self._bars.add_task(click.unstyle(event.path), total=None)
+            self._tasks[event.path] = self._bars.add_task(one_line(event.path), total=None)
 
     def _advance(self, event: BatchSent) -> None:
         if self._bars is not None and event.path in self._tasks:
@@ -98,10 +98,11 @@ class Progress:
         )
 
     def _line(self, text: str) -> None:
+        text = one_line(text)
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False)
         else:
-            click.echo(text, err=True)
+            say(text, err=True)
 
 
 def show_result(result: RunResult) -> None:
@@ -113,13 +114,13 @@ def show_result(result: RunResult) -> None:
     failed = sum(each.outcome in {FileOutcome.FAILED, FileOutcome.QUARANTINED} for each in result.files)
     if failed:
         parts.append(f"{failed} failed")
-    click.echo(
+    say(
         f"{'Stopped' if result.stopped else 'Done' if result.success else 'FAILED'}: {', '.join(parts)}; "
         f"{result.records_sent:,} records sent in {result.batches_sent:,} batches, "
         f"{result.records_rejected:,} rejected; {result.duration.total_seconds():.1f} s"
     )
     for file in result.files:
         if file.rejects_file is not None:
-            click.echo(f"  rejects of {file.path}: {file.rejects_file}")
+            say(f"  rejects of {one_line(file.path)}: {file.rejects_file}")
     for error in result.errors:
-        click.echo(f"  error: {error}", err=True)
+        say(f"  error: {error}".replace("\n", "\n    "), err=True)

@@ -1,7 +1,7 @@
 """What a run tells about itself: logs, correlation ids, progress events. Events go out; nothing comes in."""
 
 from fc_connect.observe.correlation import correlate, current_correlation_id
-from fc_connect.observe.logs import configure_logging, mask_secrets
+from fc_connect.observe.logs import configure_logging, mask_secrets, printable, printable_json
 from fc_connect.observe.progress import (
     BatchConfirmed,
     BatchSent,
@@ -32,4 +32,6 @@ __all__ = [
     "correlate",
     "current_correlation_id",
     "mask_secrets",
+    "printable",
+    "printable_json",
 ]

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from fc_connect.errors import ConfigurationError
 from fc_connect.observe.correlation import current_correlation_id
 
-__all__ = ["CorrelationFilter", "configure_logging", "mask_secrets"]
+__all__ = ["CorrelationFilter", "configure_logging", "mask_secrets", "printable", "printable_json"]
 
 _MASKED = "***"
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s+|%20|\+)[\w.~+/=-]{8,}")
@@ -25,7 +25,21 @@ _FIELD = re.compile(
 )
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s/:@'\"]*):[^\s/@'\"]+@")
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "correlation_id"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+# Commands to a terminal, line ends but for the plain one, and marks that turn the order of letters round.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return `text` with what a terminal would obey, or no stream could write, spelled out: `\\x1b`.
+
+    Line ends and tabs stay.
+    """
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def printable_json(text: str) -> str:
+    """Do the same with JSON text, which stays the same JSON."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def mask_secrets(text: str) -> str:
@@ -85,11 +99,11 @@ class _TextFormatter(logging.Formatter):
         correlation_id = getattr(record, "correlation_id", None)
         run = f"[{correlation_id[:8]}] " if correlation_id else ""
         # A file name may hold line ends; it must not look like another entry.
-        message = _CONTROL.sub(lambda m: repr(m[0])[1:-1], record.getMessage()).replace("\n", "\n    ")
+        message = record.getMessage().replace("\n", "\n    ")
         line = f"{time:%H:%M:%S} {record.levelname:<5} {run}{message}"
         details = [self.formatException(record.exc_info)] if record.exc_info else []
         details += [self.formatStack(record.stack_info)] if record.stack_info else []
-        return _encodable(mask_secrets("\n".join([line, *details])))
+        return printable(mask_secrets("\n".join([line, *details])))
 
 
 class _JSONFormatter(logging.Formatter):
@@ -107,12 +121,7 @@ class _JSONFormatter(logging.Formatter):
             entry["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             entry["stack"] = self.formatStack(record.stack_info)
-        return _encodable(json.dumps(_masked(entry), ensure_ascii=False, default=_shown))
-
-
-def _encodable(line: str) -> str:
-    """Spell out lone surrogates, as in file names that aren't UTF-8: no stream could write them."""
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")
+        return printable_json(json.dumps(_masked(entry), ensure_ascii=False, default=_shown))
 
 
 def _masked(value: Any) -> Any:
