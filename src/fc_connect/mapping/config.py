@@ -133,7 +133,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} can't be read: {exc}") from exc
     kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
-        content = json.loads(text) if kind == "JSON" else yaml.safe_load(text)
+        content = (
+            json.loads(text, object_pairs_hook=_once_each)
+            if kind == "JSON"
+            else yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader
+        )
     except json.JSONDecodeError as exc:
         raise ConfigurationError(f"{path}:{exc.lineno}:{exc.colno}: isn't JSON: {exc.msg}") from exc
     except (yaml.YAMLError, ValueError) as exc:  # numbers of thousands of digits, days that don't exist
@@ -143,6 +147,28 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: expected an object with `fields`, not {type(content).__name__}.")
     return content
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that is given twice: a person meant one of the two, and which can't be known."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:100]!r} is given twice")
+    return content
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without keys that are given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        written = [
+            key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"
+        ]
+        content = super().construct_mapping(node, deep=deep)
+        _once_each([(str(name), None) for name in written])
+        return content
 
 
 def _not_json(content: Any) -> str | None:

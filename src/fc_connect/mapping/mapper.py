@@ -26,6 +26,7 @@ __all__ = ["Mapper", "compile_mapping", "encode_entity"]
 
 _ABSENT: Any = object()
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+_SHOWN_CHARACTERS = 200  # of a value in a message; the rejects file has more of it
 _PART = re.compile(r"([^\[\]]*)((?:\[[0-9]+\])*)")
 
 
@@ -105,7 +106,7 @@ class Mapper:
             except Exception as exc:  # noqa: BLE001 (a resolver may raise anything; the record is rejected)
                 problems.append(_problem(rule, value if value is not _ABSENT else None, exc))
         if problems:
-            told = "; ".join(f"{each.field}: {each.reason}, not {each.value!r}" for each in problems)
+            told = "; ".join(f"{each.field}: {each.reason}, not {_shown(each.value)}" for each in problems)
             raise MappingError(told, problems=problems)
         return entity
 
@@ -326,6 +327,14 @@ def _problem(rule: _Rule, value: Any, exc: Exception) -> FieldProblem:
     ):
         reason = f"resolver {rule.config.resolver!r} failed: {type(exc).__name__}: {exc}"
     return FieldProblem(field=rule.name, source=rule.config.source, value=value, reason=reason)
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # integers of thousands of digits; nested without end
+        return f"a {type(value).__name__} that can't be shown"
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
 def _holds_no_number(value: Any) -> bool:

@@ -89,7 +89,7 @@ def parse_json(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value, parse_constant=_no_constant)
+        return json.loads(value, parse_constant=_no_constant, object_pairs_hook=_once_each)
     except ValueError as exc:
         raise ValueError(f"expected JSON: {exc}") from exc
 
@@ -166,3 +166,10 @@ def _instant(value: Any) -> datetime:
 
 def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} isn't JSON")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a key is given twice, and which of the two counts can't be known")
+    return content
