@@ -212,9 +212,9 @@ def prune(pipeline_file: Path, older_than: str) -> int:
     \b
     Example: fc-connect state prune --older-than 90d
     """
-    match = re.fullmatch(r"([0-9]+)([dh])", older_than)
+    match = re.fullmatch(r"([0-9]{1,5})([dh])", older_than)
     if match is None:
-        raise click.BadParameter("write a number of days or hours, such as 90d or 12h")
+        raise click.BadParameter("write a number of days or hours of at most five digits, such as 90d or 12h")
     age = timedelta(days=int(match[1])) if match[2] == "d" else timedelta(hours=int(match[1]))
     pipeline = Pipeline.from_file(pipeline_file)
     with pipeline.open_store() as kv:

@@ -139,6 +139,11 @@ def _read(path: Path, problems: list[str]) -> dict[str, Any] | None:
     except UnicodeDecodeError:
         problems.append(f"{path.name}: isn't UTF-8")
         return None
+    except (ValueError, RecursionError):  # numbers of thousands of digits; nested without end
+        problems.append(
+            f"{path.name}: holds JSON that no profile needs: a huge number, or nesting without end"
+        )
+        return None
     except OSError as exc:
         problems.append(f"{path.name}: can't be read: {exc.strerror}")
         return None
