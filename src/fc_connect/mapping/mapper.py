@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,8 @@ def encode_entity(entity: Mapping[str, Any]) -> bytes:
         encoded = _encode(entity)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise MappingError(f"The entity can't be written as JSON: {exc}") from exc
-    if b"null" in encoded and _holds_no_number(entity):  # msgspec writes NaN as null
+    # msgspec writes a float that is NaN as null, and a Decimal that is as NaN.
+    if (b"null" in encoded or b"NaN" in encoded or b"Infinity" in encoded) and _holds_no_number(entity):
         raise MappingError("The entity holds a number that JSON has no form for: NaN or infinity")
     return encoded
 
@@ -340,6 +342,8 @@ def _shown(value: Any) -> str:
 def _holds_no_number(value: Any) -> bool:
     if isinstance(value, float):
         return value != value or value in {float("inf"), float("-inf")}
+    if isinstance(value, Decimal):
+        return not value.is_finite()
     if isinstance(value, Mapping):
         return any(_holds_no_number(each) for each in value.values())
     return isinstance(value, list | tuple) and any(_holds_no_number(each) for each in value)
