@@ -342,9 +342,15 @@ class NATSServer:
         text = subprocess.run([self._program, "--version"], capture_output=True, text=True, check=True).stdout
         VERSIONS["NATS"] = text.strip()
 
-    def signal(self, number: int) -> None:
+    def pause(self) -> None:
+        """Return once it does nothing any more."""
         assert self._process is not None
-        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self, *, kill: bool = False) -> None:
         if self._process is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
-import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,9 @@ from fc_connect.errors import (
     KVUnavailableError,
     KVValueError,
 )
-from fc_connect.kv import Guarantee, open_kv
+from fc_connect.kv import Guarantee, KVStore, open_kv
+from fc_connect.kv.nats_link import TIMEOUT
+from fc_connect.proof.proxy import Proxy
 from tests.servers import NATSServer, spare_port
 
 pytestmark = pytest.mark.service
@@ -316,9 +319,9 @@ def test_nothing_is_sent_later_that_was_reported_as_not_sent(server: NATSServer)
 
         server.stop(kill=True)
         with pytest.raises(KVUnavailableError):
-            kv.set(("a",), 2)
+            kv.get(("a",))  # from here on the link is known to be cut
         with pytest.raises(KVUnavailableError):
-            kv.get(("a",))
+            kv.set(("a",), 2)
         server.start()
 
         entry = kv.get(("a",))
@@ -331,10 +334,10 @@ def test_a_commit_without_an_answer_is_unknown(server: NATSServer, monkeypatch: 
         stamp = kv.set(("a",), 1)
         monkeypatch.setattr("fc_connect.kv.nats_link.TIMEOUT", 0.5)
 
-        server.signal(signal.SIGSTOP)
+        server.pause()
         with pytest.raises(KVCommitUnknownError):
             kv.set(("a",), 2)
-        server.signal(signal.SIGCONT)
+        server.resume()
         monkeypatch.undo()
 
         entry = kv.get(("a",))  # by then it was made, or never will be
@@ -348,7 +351,7 @@ def test_a_server_that_hangs_does_not_hang_what_sends_much(
 ) -> None:
     with open_kv(server.url) as kv:
         monkeypatch.setattr("fc_connect.kv.nats_link.TIMEOUT", 0.5)
-        server.signal(signal.SIGSTOP)
+        server.pause()
         write = kv.atomic()
         for number in range(40):
             write.set(("a", number), "x" * 1_000_000)
@@ -356,7 +359,7 @@ def test_a_server_that_hangs_does_not_hang_what_sends_much(
         with pytest.raises(KVCommitUnknownError):
             write.commit()
 
-        server.signal(signal.SIGCONT)
+        server.resume()
         monkeypatch.undo()
         assert list(kv.list(("a",))) == []  # the batch never ended
 
@@ -449,3 +452,31 @@ def test_a_list_asks_for_its_names_again_where_too_much_was_written_since(
             write.commit()
 
         assert [entry.value for entry in [first, *entries]] == list(range(1300))
+
+
+def test_who_waits_on_a_connection_that_is_reset_is_told_at_once(
+    server: NATSServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def write_much(kv: KVStore) -> None:
+        write = kv.atomic()
+        for number in range(40):
+            write.set(("a", number), "x" * 1_000_000)
+        write.commit()
+
+    with (
+        Proxy.before(server.url) as proxy,
+        open_kv(proxy.url(server.url)) as kv,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        server.pause()
+        writer = pool.submit(write_much, kv)
+        while proxy.passed["upstream"] < 100_000:
+            time.sleep(0.01)
+        proxy.down()
+
+        with pytest.raises(KVCommitUnknownError):
+            writer.result(timeout=TIMEOUT - 5)
+        server.resume()
+
+    gc.collect()
+    assert "never retrieved" not in caplog.text

@@ -64,9 +64,11 @@ class Link:
         self._client = Client()
         self._inbox = f"_INBOX.{uuid.uuid4().hex}"
         self._waiting: dict[str, asyncio.Queue[Msg | None]] = {}
+        self._sending: set[asyncio.Timeout] = set()
         self._complaint = ""
         self._gate = threading.Lock()
         self._is_closing = False
+        self._is_broken = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fc-connect-nats", daemon=True)
         self._thread.start()
@@ -79,7 +81,7 @@ class Link:
     @property
     def is_up(self) -> bool:
         """Whether it can be used: it wasn't cut, and this is the process that opened it."""
-        return self._client.is_connected and self.pid == os.getpid()
+        return self._client.is_connected and not self._is_broken and self.pid == os.getpid()
 
     @property
     def max_payload(self) -> int:
@@ -124,19 +126,21 @@ class Link:
     ) -> None:
         """Send a message; its answers go to `inbox`."""
         self.demand_up()
-        try:
+        content = None if headers is None else dict(headers)
+        with suppress(TimeoutError):
             async with asyncio.timeout(TIMEOUT) as limit:
-                await self._client.publish(
-                    subject, payload, inbox, None if headers is None else dict(headers)
-                )
-        except (NATSError, OSError, TimeoutError) as exc:
-            self.abort()
-            raise KVUnavailableError(
-                f"NATS: a message can't be sent ({str(exc) or type(exc).__name__})."
-            ) from exc
+                self._sending.add(limit)
+                try:
+                    await self._client.publish(subject, payload, inbox, content)
+                except (NATSError, OSError) as exc:
+                    self.abort()
+                    reason = str(exc) or type(exc).__name__
+                    raise KVUnavailableError(f"NATS: a message can't be sent ({reason}).") from exc
+                finally:
+                    self._sending.discard(limit)
         if limit.expired():  # the driver swallows a cancellation while it waits for the socket
             self.abort()
-            raise KVUnavailableError(f"NATS takes no message within {TIMEOUT:.0f} s.")
+            raise KVUnavailableError(f"NATS: a message can't be sent{self._complaint}.")
 
     @asynccontextmanager
     async def answers(self) -> AsyncIterator[tuple[str, Callable[[], Coroutine[Any, Any, Msg]]]]:
@@ -214,7 +218,6 @@ class Link:
                     connect_timeout=_CONNECT_TIMEOUT,
                     ping_interval=20,
                     error_cb=self._complained,
-                    closed_cb=self._closed,
                     tls=login.tls,
                     user=login.user,
                     password=None if login.password is None else password,
@@ -225,6 +228,9 @@ class Link:
             )
             if login.tls is not None and not client._server_info.get("tls_required"):
                 raise NATSError("the server offers no TLS")
+            for task in (client._reading_task, client._flusher_task, client._ping_interval_task):
+                if task is not None:
+                    task.add_done_callback(self._ended)
             await client.subscribe(
                 f"{self._inbox}.*", cb=self._arrived, pending_msgs_limit=0, pending_bytes_limit=0
             )
@@ -250,10 +256,21 @@ class Link:
     async def _complained(self, error: Exception) -> None:
         self._complaint = f" ({str(error) or type(error).__name__})"
 
-    async def _closed(self) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Note that one of the driver's tasks ended, which none does on a sound connection.
+
+        A reset leaves the driver with an error of its own while it closes, before it would tell us.
+        """
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._complaint = f" ({str(error) or type(error).__name__})"
+        self._is_broken = True
+        self.abort()
         self._release()
 
     def _release(self) -> None:
         """Tell all who wait that no answer will come."""
         for waiting in self._waiting.values():
             waiting.put_nowait(None)
+        for limit in self._sending:
+            if not limit.expired():
+                limit.reschedule(0)  # the driver leaves them waiting for a socket that is gone
