@@ -98,7 +98,9 @@ def planned(path: Path, duplicates: Any) -> int:
             stop=threading.Event(),
             on_progress=lambda read, rejected: None,
         )
-        return planner.plan(file, "bench", Path(folder) / "spool").summary.records_read
+        return planner.plan(
+            file, "bench", Path(folder) / "spool" / "1", demand=lambda: None
+        ).summary.records_read
 
 
 WORK = {

@@ -18,7 +18,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never go back; only differences mean anything."""
+        """Return seconds that never go back, a sleep of the machine included; only differences mean anything."""
         ...
 
     def wait(self, event: threading.Event, timeout: timedelta) -> bool:
@@ -30,6 +30,11 @@ class Clock(Protocol):
         ...
 
 
+# Linux's CLOCK_MONOTONIC stands still while the machine sleeps: whoever trusted it would wake up with leases that
+# others have taken over long ago. Elsewhere it counts on.
+_COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
     """The clock of this machine."""
 
@@ -37,7 +42,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_COUNTS_SLEEP)
 
     def wait(self, event: threading.Event, timeout: timedelta) -> bool:
         return event.wait(timeout.total_seconds())

@@ -72,6 +72,7 @@ POINTS = (
     "send.looked-up",
     "send.settled",
     "http.request",
+    "http.leave",
     "http.sent",
     "http.answered",
     "token.request",

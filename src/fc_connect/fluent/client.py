@@ -243,14 +243,19 @@ class FluentClient:
         }
         return self.send_batch_body(job_id, _encoded(payload, "the batch"), count=len(entities))
 
-    def send_batch_body(self, job_id: str, body: bytes, *, count: int) -> BatchReceipt:
+    def send_batch_body(
+        self, job_id: str, body: bytes, *, count: int, demand: Callable[[], None] | None = None
+    ) -> BatchReceipt:
         """Send a batch that is JSON already, byte for byte; `count` says how many entities it holds.
+
+        `demand` is called as late as can be, before each piece of the request leaves, and again where it is sent
+        anew. What it raises comes out of here, and the batch wasn't sent: a request that breaks off is none.
 
         Raises:
             ConfigurationError: too many entities, or none. Nothing was sent.
         """
         check_batch_count(count)
-        call = _write(f"{_JOBS}/{_path_id('job_id', job_id)}/batch", body)
+        call = replace(_write(f"{_JOBS}/{_path_id('job_id', job_id)}/batch", body), demand=demand)
         content, batch_id = self._with_id(call, "batchId", "id")
         return BatchReceipt(id=batch_id, job_id=job_id, count=count, raw=content)
 

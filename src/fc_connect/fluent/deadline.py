@@ -18,6 +18,7 @@ import httpcore
 import httpx
 
 from fc_connect.clock import Clock
+from fc_connect.faults import point
 
 __all__ = ["DeadlineTransport"]
 
@@ -59,12 +60,14 @@ def _as_httpx(exc: Exception) -> httpx.TransportError:
 
 
 _Bounded = Callable[[float | None], float | None]
+_Demand = Callable[[], None]
 
 
 class _Deadline(threading.local):
     """Of the exchange that this thread is in; None outside of one."""
 
     at: float | None = None
+    demand: Callable[[], None] | None = None
 
 
 class _Quiet(logging.Filter):
@@ -104,7 +107,7 @@ class DeadlineTransport(httpx.BaseTransport):
             "max_connections": max_connections,
             "max_keepalive_connections": max_connections,
             "keepalive_expiry": keepalive_expiry.total_seconds(),
-            "network_backend": _Network(httpcore.SyncBackend(), self._bounded),
+            "network_backend": _Network(httpcore.SyncBackend(), self._bounded, self._demand),
         }
         self._pool: httpcore.ConnectionPool
         if proxy is None:
@@ -118,13 +121,22 @@ class DeadlineTransport(httpx.BaseTransport):
             )
 
     @contextmanager
-    def within(self, duration: timedelta) -> Iterator[None]:
-        """Let what this thread sends and receives in the block take at most `duration` altogether."""
+    def within(self, duration: timedelta, *, demand: Callable[[], None] | None = None) -> Iterator[None]:
+        """Let what this thread sends and receives in the block take at most `duration` altogether.
+
+        `demand` is called before each piece that is sent; what it raises closes the connection.
+        """
         self._deadline.at = self._clock.monotonic() + duration.total_seconds()
+        self._deadline.demand = demand
         try:
             yield
         finally:
-            self._deadline.at = None
+            self._deadline.at = self._deadline.demand = None
+
+    def _demand(self) -> None:
+        point("http.leave")
+        if self._deadline.demand is not None:
+            self._deadline.demand()
 
     def _bounded(self, timeout: float | None) -> float | None:
         """Return the smaller of `timeout` and what is left, which may be negative."""
@@ -173,9 +185,10 @@ class _Body(httpx.SyncByteStream):
 class _Network(httpcore.NetworkBackend):
     """Opens connections whose reads and writes keep to the deadline."""
 
-    def __init__(self, inner: httpcore.NetworkBackend, bounded: _Bounded) -> None:
+    def __init__(self, inner: httpcore.NetworkBackend, bounded: _Bounded, demand: _Demand) -> None:
         self._inner = inner
         self._bounded = bounded
+        self._demand = demand
 
     def connect_tcp(
         self,
@@ -187,16 +200,17 @@ class _Network(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         timeout = _left(self._bounded(timeout), httpcore.ConnectTimeout)
         stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _Stream(stream, self._bounded)
+        return _Stream(stream, self._bounded, self._demand)
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream, bounded: _Bounded) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, bounded: _Bounded, demand: _Demand) -> None:
         self._inner = inner
         self._bounded = bounded
+        self._demand = demand
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, _left(self._bounded(timeout), httpcore.ReadTimeout))
@@ -204,6 +218,7 @@ class _Stream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), _PIECE):
             left = _left(self._bounded(timeout), httpcore.WriteTimeout)
+            self._demand()  # nothing may come between this and the write
             self._inner.write(buffer[start : start + _PIECE], left)
 
     def close(self) -> None:
@@ -213,7 +228,7 @@ class _Stream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         left = _left(self._bounded(timeout), httpcore.ConnectTimeout)
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._bounded)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._bounded, self._demand)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ class Call:
     authorised: bool = True
     is_graphql: bool = False
     """Whether a refusal may carry GraphQL errors."""
+    demand: Callable[[], None] | None = field(default=None, repr=False)
+    """Called before each piece of the request leaves; what it raises ends the exchange."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

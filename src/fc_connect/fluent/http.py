@@ -170,7 +170,7 @@ class Channel:
         request = self._http.build_request(
             call.method, call.path, content=call.body, params=call.query, headers=headers
         )
-        with self._transport.within(self._timeout):
+        with self._transport.within(self._timeout, demand=call.demand):
             point("http.request")
             response = self._http.send(request, stream=True)
             point("http.sent")

@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -68,15 +68,23 @@ class DoubtResolver:
         self._stop = stop
 
     def resolve(
-        self, record: BatchRecord, refs: Refs, *, others: Sequence[Refs], confirmed: set[tuple[str, str]]
+        self,
+        record: BatchRecord,
+        refs: Refs,
+        *,
+        others: Sequence[Refs],
+        confirmed: set[tuple[str, str]],
+        since: datetime,
     ) -> Arrived | Absent | Unknown:
         """Say what became of the batch of `record`.
 
-        `others` are the refs of the file's other batches in doubt; `confirmed` are (job, batch) ids that are known
-        to be other batches', though the ledger may not have them yet.
+        From `since` on nobody can have sent it any more: for so long what isn't there may still come. `others` are
+        the refs of the file's other batches in doubt; `confirmed` are (job, batch) ids that are known to be other
+        batches', though the ledger may not have them yet.
         """
         answer = self._look(record, refs, others, confirmed)
-        left = _SETTLE - (self._state.kv.now() - record.at)
+        # However far the clocks of two machines are apart, no longer than it takes.
+        left = min(_SETTLE - (self._state.kv.now() - since), _SETTLE)
         if isinstance(answer, Absent) and left > timedelta(0):
             # The request may still be on its way through a gateway.
             self._state.clock.wait(self._stop, left)

@@ -100,16 +100,17 @@ class FileIngest:
             try:
                 with self.state.lock(
                     record.lock_name, timeout=self.config.lease.timeout, about="clearing up"
-                ):
-                    self._clear(record.file_id)
-            except LockHeldError:
+                ) as lease:
+                    self._clear(record.file_id, lease)
+            except (LockHeldError, LockLostError):
                 logger.info("%s: another worker clears up after it", record.file_name)
 
-    def _clear(self, file_id: str) -> None:
+    def _clear(self, file_id: str, lease: Lease) -> None:
         record = self.state.files.get(file_id)  # it may have been reset meanwhile
         if record is not None and record.status.is_terminal:
             point("sweep.clear")
-            self.state.batches.clear(file_id)
+            self.state.batches.clear(file_id, lease)
+            lease.demand_held()
             shutil.rmtree(self.spool_folder / file_id, ignore_errors=True)
             point("sweep.cleared")
 
@@ -168,6 +169,13 @@ class _Work:
         self._was_begun = False
 
     def run(self) -> FileResult:
+        try:
+            return self._run()
+        except LockLostError as exc:  # whatever else went wrong, the file is another worker's
+            logger.warning("%s: %s", self._path, exc)
+            return self._result(FileOutcome.HELD, str(exc))
+
+    def _run(self) -> FileResult:
         state = self._in.state
         try:
             return self._refused_by_policy() or self._process()
@@ -175,10 +183,7 @@ class _Work:
             return self._result(FileOutcome.STOPPED, str(exc))
         except HeldBackError as exc:
             return self._result(FileOutcome.HELD, str(exc))
-        except LockLostError as exc:
-            logger.warning("%s: %s", self._path, exc)
-            return self._result(FileOutcome.HELD, str(exc))
-        except KVError:
+        except (LockLostError, KVError):
             raise
         except FileChangedError as exc:
             reason = f"{exc} Its new version is taken by the next run."
@@ -218,7 +223,7 @@ class _Work:
             state.save_file(
                 earlier.moved_to(FileStatus.SUPERSEDED, at=state.kv.now(), error=reason), self._lease
             )
-            state.batches.clear(earlier.file_id)
+            state.batches.clear(earlier.file_id, self._lease)
         if config.source.changed == "process":
             return None
         reason = f"the file changed since it was {earlier.status} (`changed: {config.source.changed}`)"
@@ -237,9 +242,13 @@ class _Work:
             return self._superseded(newer)
         self._in.emit(FileStarted(path=self._path, size=self._candidate.file.size))
         if self._in.config.validation == "streaming":
-            plan: Spool | StreamingPlan = planner.stream(self._candidate.file, self._record.file_id)
+            plan: Spool | StreamingPlan = planner.stream(
+                self._candidate.file, self._record.file_id, demand=self._lease.demand_held
+            )
         else:
-            plan = planner.plan(self._candidate.file, self._record.file_id, self._folder)
+            plan = planner.plan(
+                self._candidate.file, self._record.file_id, self._folder, demand=self._lease.demand_held
+            )
             self._take_over(plan.summary)
             point("file.planned")
             self._in.emit(
@@ -263,7 +272,7 @@ class _Work:
             return self._deliver(plan, leases)
 
     def _superseded(self, newer: str) -> FileResult:
-        self._in.state.batches.clear(self._record.file_id)
+        self._in.state.batches.clear(self._record.file_id, self._lease)
         return self._skipped(
             FileStatus.SUPERSEDED,
             f"was cut short or failed earlier, and {newer} is newer and has been delivered since: sending the rest "
@@ -286,7 +295,7 @@ class _Work:
         self._save(record.moved_to(FileStatus.PROCESSING, at=self._in.state.kv.now()))
 
     def _anew(self, record: FileRecord) -> FileRecord:
-        self._in.state.batches.clear(record.file_id)
+        self._in.state.batches.clear(record.file_id, self._lease)
         return replace(record, run=record.run + 1, plan=None, job_id=None, batch_count=0, batch_ids=())
 
     def _deliver(self, plan: Spool | StreamingPlan, leases: Sequence[Lease]) -> FileResult:
@@ -303,7 +312,9 @@ class _Work:
             )
             self._save(fresh)
             if isinstance(plan, StreamingPlan):
-                plan = planner.stream(self._candidate.file, self._record.file_id)
+                plan = planner.stream(
+                    self._candidate.file, self._record.file_id, demand=self._lease.demand_held
+                )
             return self._send(plan, leases)
 
     def _send(self, plan: Spool | StreamingPlan, leases: Sequence[Lease]) -> FileResult:
@@ -363,7 +374,10 @@ class _Work:
         if not settings.wait or not batches:
             return 0
         rejects = RejectsFile(
-            self._in.planner.rejects_folder, file_name=self._path, file_id=self._record.file_id
+            self._in.planner.rejects_folder,
+            file_name=self._path,
+            file_id=self._record.file_id,
+            demand=self._lease.demand_held,
         )
         if self._record.rejects_file is not None:
             rejects.append(Path(self._record.rejects_file))
@@ -457,10 +471,7 @@ class _Work:
         record = replace(self._record.moved_to(status, at=now, error=str(error)), attempts=attempts)
         if not final:
             record = replace(record, next_attempt_at=now + delay)
-        try:
-            self._save(record)
-        except LockLostError as exc:
-            logger.warning("%s: %s", self._path, exc)
+        self._save(record)
         outcome = FileOutcome.QUARANTINED if final else FileOutcome.FAILED
         reason = str(error) if str(error).startswith(self._path) else f"{self._path}: {error}"
         return self._result(
@@ -475,6 +486,8 @@ class _Work:
         """Leave the file as it is, to be carried on: no attempt is counted against it."""
         try:
             self._save(replace(self._record, error=str(error)))
+        except LockLostError:
+            raise
         except FCConnectError as exc:
             logger.warning("%s: the reason isn't in the ledger: %s", self._path, exc)
         return RunAbortedError(str(error))
@@ -526,7 +539,7 @@ class _Work:
 
     @property
     def _folder(self) -> Path:
-        return self._in.spool_folder / self._record.file_id
+        return self._in.spool_folder / self._record.file_id / str(self._lease.token)
 
     def _result(self, outcome: FileOutcome, reason: str | None = None, **counts: object) -> FileResult:
         result = FileResult(

@@ -80,8 +80,10 @@ class Planner:
     on_progress: Callable[[int, int], None]
     """Called with records read and rejected, now and then."""
 
-    def plan(self, file: SourceFile, file_id: str, folder: Path) -> Spool:
-        """Return the spool of `file`: the one that is there already, or a new one.
+    def plan(self, file: SourceFile, file_id: str, folder: Path, *, demand: Callable[[], None]) -> Spool:
+        """Return the spool of `file`: one that an earlier worker left beside `folder`, or a new one there.
+
+        `demand` raises where the file is another worker's by now.
 
         Raises:
             ParseError: the file isn't in its format.
@@ -90,10 +92,10 @@ class Planner:
             FileChangedError: the file isn't the listed version any more.
             RunError: the disk is full, or the run was told to stop.
         """
-        found = Spool.find(folder, file_id=file_id, plan_digest=self.plan_digest, envelope=self.envelope)
+        found = Spool.adopt(folder, file_id=file_id, plan_digest=self.plan_digest, envelope=self.envelope)
         if found is not None:
             return found
-        rejects = RejectsFile(self.rejects_folder, file_name=file.path, file_id=file_id)
+        rejects = RejectsFile(self.rejects_folder, file_name=file.path, file_id=file_id, demand=demand)
         writer = SpoolWriter(folder, batch_size=self.batch_size, envelope=self.envelope)
         finder = None if self.duplicates == "keep" else DuplicateFinder(folder / "keys")
         try:
@@ -168,9 +170,9 @@ class Planner:
             rejects_file=None if path is None else str(path),
         )
 
-    def stream(self, file: SourceFile, file_id: str) -> StreamingPlan:
+    def stream(self, file: SourceFile, file_id: str, *, demand: Callable[[], None]) -> StreamingPlan:
         """Return the batches of `file` as they are read; see `StreamingPlan`."""
-        return StreamingPlan(self, file, file_id)
+        return StreamingPlan(self, file, file_id, demand)
 
 
 class StreamingPlan:
@@ -179,16 +181,19 @@ class StreamingPlan:
     After the last batch `summary` tells what there was. A limit on rejects can only stop what is not yet sent.
     """
 
-    def __init__(self, planner: Planner, file: SourceFile, file_id: str) -> None:
+    def __init__(self, planner: Planner, file: SourceFile, file_id: str, demand: Callable[[], None]) -> None:
         self._planner = planner
         self._file = file
         self._file_id = file_id
+        self._demand = demand
         self.summary: SpoolSummary | None = None
 
     def __iter__(self) -> Iterator[PlannedBatch]:
         planner = self._planner
         prefix, suffix = planner.envelope
-        rejects = RejectsFile(planner.rejects_folder, file_name=self._file.path, file_id=self._file_id)
+        rejects = RejectsFile(
+            planner.rejects_folder, file_name=self._file.path, file_id=self._file_id, demand=self._demand
+        )
         number = entities = 0
         pending: list[bytes] = []
 

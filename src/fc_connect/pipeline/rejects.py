@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,13 +27,19 @@ _VALUE_LIMIT = 1000  # characters of a value or record kept for the person who l
 
 
 class RejectsFile:
-    """Written beside its final name, and renamed once it is whole. Made only if there is something to tell."""
+    """Written beside its final name, and renamed once it is whole. Made only if there is something to tell.
 
-    def __init__(self, folder: Path, *, file_name: str, file_id: str) -> None:
+    `demand` is called right before what is at the final name changes: it raises where another worker has taken
+    the file over. Drafts have names of their own, so that the two never write into one.
+    """
+
+    def __init__(self, folder: Path, *, file_name: str, file_id: str, demand: Callable[[], None]) -> None:
         readable = re.sub(r"[^A-Za-z0-9._-]+", "_", file_name)[-100:]
         self.path = folder / f"{readable}.{file_id[:8]}.rejects.jsonl"
         self.records = 0
         self._file_name = file_name
+        self._demand = demand
+        self._draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.part")
         self._file: TextIO | None = None
 
     def add_mapping_error(self, line: int, error: MappingError, record: Any) -> None:
@@ -58,10 +66,12 @@ class RejectsFile:
         """
         with disk_errors(self.path):
             if self._file is None:
+                self._demand()
                 self.path.unlink(missing_ok=True)
                 return None
             self._file.close()
             point("rejects.rename")
+            self._demand()
             self._draft.replace(self.path)
             point("rejects.renamed")
         return self.path
@@ -88,14 +98,11 @@ class RejectsFile:
             self._file.close()
             self._draft.unlink(missing_ok=True)
 
-    @property
-    def _draft(self) -> Path:
-        return self.path.with_name(self.path.name + ".part")
-
     def _open(self) -> TextIO:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._draft.unlink(missing_ok=True)  # of a run that was killed
+            for left in self.path.parent.glob(f"{self.path.name}.*.part"):  # of a run that was killed
+                left.unlink(missing_ok=True)
             # Made anew: whatever lies there by now, such as a link to another file, isn't written through.
             handle = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
             # Half a surrogate pair, as JSON may hold, is written as JSON escapes it.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from fc_connect.errors import (
@@ -117,10 +118,13 @@ class Sender:
         stop: threading.Event,
         on_sent: Callable[[SentBatch], None],
     ) -> None:
+        """`leases` begin with the file's own."""
         self._state = state
         self._client = client
         self._file = file
         self._leases = leases
+        # An earlier holder's requests left while the file was still its own: before we took it.
+        self._since = leases[0].info.acquired_at
         self._job = job
         self._concurrency = concurrency
         self._may_repeat = may_repeat
@@ -169,7 +173,7 @@ class Sender:
         doubtful = list(batches)
         self._doubts = {each.number: refs_of(each.body) for each in doubtful}
         for batch in doubtful:
-            sent = self._look_up(self._known[batch.number], batch)
+            sent = self._look_up(self._known[batch.number], batch, since=self._since)
             if sent is not None:
                 self._state.save_batches(self._file, [sent], *self._leases)
             else:
@@ -243,7 +247,7 @@ class Sender:
 
     def _send_one(self, batch: PlannedBatch, done: list[BatchRecord]) -> BatchRecord:
         known = self._known.get(batch.number)
-        if known is not None and (sent := self._look_up(known, batch)) is not None:
+        if known is not None and (sent := self._look_up(known, batch, since=self._since)) is not None:
             return sent
         job_id = self._job.id()
         for _ in range(_ATTEMPTS):
@@ -260,12 +264,14 @@ class Sender:
                     self._state.save_batches(self._file, [*done, record], *self._leases)
                     done.clear()
                     point("send.intended")
-                    receipt = self._client.send_batch_body(job_id, batch.body, count=batch.count)
+                    receipt = self._client.send_batch_body(
+                        job_id, batch.body, count=batch.count, demand=self._demand_held
+                    )
                     point("send.answered")
                     return self._confirm(record, receipt.id, is_new=True)
             except FluentOutcomeUnknownError as exc:
                 logger.warning("%s: batch %d: %s", self._file.file_name, batch.number, exc)
-                if (sent := self._look_up(record, batch)) is not None:
+                if (sent := self._look_up(record, batch, since=self._state.kv.now())) is not None:
                     return sent
             except (FluentUnavailableError, ConfigurationError):
                 self._state.forget_batch(self._file, batch.number, *self._leases)  # it never left
@@ -289,8 +295,14 @@ class Sender:
             self._on_sent(_sent(record, is_new=is_new))
         return record
 
-    def _look_up(self, record: BatchRecord, batch: PlannedBatch) -> BatchRecord | None:
+    def _demand_held(self) -> None:
+        for lease in self._leases:
+            lease.demand_held()
+
+    def _look_up(self, record: BatchRecord, batch: PlannedBatch, *, since: datetime) -> BatchRecord | None:
         """Return the record as sent where Fluent has the batch, None where it may be sent.
+
+        Its sender can't have sent it later than `since`.
 
         Raises:
             InDoubtError: it can't be told, and the batch may not be repeated.
@@ -301,7 +313,9 @@ class Sender:
         with self._flights.look():
             others = [each for number, each in self._doubts.items() if number != batch.number]
             point("send.in-doubt")
-            answer = self._resolver.resolve(record, refs, others=others, confirmed=self._confirmed)
+            answer = self._resolver.resolve(
+                record, refs, others=others, confirmed=self._confirmed, since=since
+            )
             point("send.looked-up")
             del self._doubts[batch.number]
             if isinstance(answer, Arrived):

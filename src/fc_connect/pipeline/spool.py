@@ -1,5 +1,9 @@
 """The bodies of one file on disk: planned once, sent as planned, also by a run that carries on after a crash.
 
+Every worker has a folder of its own below the file's, named by its fencing token; whoever takes a file over renames a
+complete spool to its own name. So a worker that was held up for long, and doesn't know yet, touches nothing that
+another uses.
+
 A spool is a folder of three files: `bodies` (encoded entities, `,` and a newline between them), `index` (per batch
 where its entities lie, how many, and the SHA-256 of its whole body) and `plan.json`, which is renamed into place last:
 a spool without it is rubbish from a crash and is planned again. Its seal, a SHA-256 over itself and the index, ties the
@@ -15,7 +19,7 @@ import os
 import shutil
 import struct
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +67,34 @@ class Spool:
         self.folder = folder
         self.summary = summary
         self._prefix, self._suffix = envelope
+
+    @classmethod
+    def adopt(
+        cls, folder: Path, *, file_id: str, plan_digest: str, envelope: tuple[bytes, bytes]
+    ) -> Spool | None:
+        """Rename a complete spool of this file and plan to `folder`, and remove what else lies beside it.
+
+        None where there is none.
+        """
+        with disk_errors(folder):
+            beside = sorted(folder.parent.iterdir()) if folder.parent.is_dir() else []
+            for each in beside:
+                if cls.find(each, file_id=file_id, plan_digest=plan_digest, envelope=envelope) is None:
+                    continue
+                if each != folder:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    each.replace(folder)
+                break
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+            for each in beside:
+                if each == folder:
+                    continue
+                if each.is_dir():
+                    shutil.rmtree(each, ignore_errors=True)
+                else:
+                    each.unlink(missing_ok=True)
+        return cls.find(folder, file_id=file_id, plan_digest=plan_digest, envelope=envelope)
 
     @classmethod
     def find(
@@ -114,7 +146,7 @@ class Spool:
     def remove(self) -> None:
         """Free the disk space."""
         point("spool.remove")
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
         point("spool.removed")
 
     def _entries(self) -> Iterator[tuple[int, int, int, bytes]]:
@@ -211,7 +243,7 @@ class SpoolWriter:
                 file.close()
             except OSError:
                 continue  # a full disk: what couldn't be flushed is being thrown away
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
 
     def _cut(self) -> None:
         entities = _SEPARATOR.join(self._pending)
@@ -251,6 +283,12 @@ def _seal(content: dict[str, Any], index: Path) -> str:
         while data := file.read(1 << 18):
             digest.update(data)
     return digest.hexdigest()
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # another worker's spool is in it
+        folder.parent.rmdir()
 
 
 @contextmanager

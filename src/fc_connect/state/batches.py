@@ -15,6 +15,7 @@ from fc_connect.errors import KVCorruptError
 from fc_connect.faults import point
 from fc_connect.kv.base import MAX_COMMIT_KEYS, Atomic, Key, KVStore
 from fc_connect.state.files import FileRecord
+from fc_connect.state.lease import Lease, commit_under
 from fc_connect.state.records import from_entry, to_json
 
 __all__ = ["OWNER_KEPT", "BatchLedger", "BatchRecord", "BatchState"]
@@ -83,7 +84,8 @@ class BatchLedger:
     def disown(self, job_id: str, batch_ids: Sequence[str]) -> None:
         """Note that batches can't be told to be anybody's, so that nobody takes them for theirs."""
         for batch_id in batch_ids:
-            self._kv.set((self._workflow, "sent", job_id, batch_id), None, expire_in=OWNER_KEPT)
+            key = (self._workflow, "sent", job_id, batch_id)
+            self._kv.atomic().check(key, None).set(key, None, expire_in=OWNER_KEPT).commit()
 
     def others_sending(self, job_id: str, file: FileRecord) -> bool:
         """Say whether another file has a batch on its way, or in doubt, in this job."""
@@ -103,27 +105,30 @@ class BatchLedger:
             yield file_id
             entry = next(self._kv.list(prefix, start=(*prefix, file_id + "\0"), limit=1), None)
 
-    def clear(self, file_id: str) -> int:
+    def clear(self, file_id: str, *leases: Lease) -> int:
         """Remove every batch of a file version, of all its runs, and return how many there were.
 
-        Not one commit: do it once they no longer count.
+        Not one commit: do it once they no longer count. Every commit of it needs `leases`.
+
+        Raises:
+            LockLostError: another worker may have begun the file anew; its batches were not touched.
         """
         removed = 0
         keys: list[Key] = []
         for entry in self._kv.list((self._workflow, "batch", file_id)):
             keys.append(entry.key)
             if len(keys) == MAX_COMMIT_KEYS:
-                removed += self._delete(keys)
-        return removed + self._delete(keys)
+                removed += self._delete(keys, leases)
+        return removed + self._delete(keys, leases)
 
-    def _delete(self, keys: list[Key]) -> int:
+    def _delete(self, keys: list[Key], leases: Sequence[Lease]) -> int:
         if not keys:
             return 0
         write = self._kv.atomic()
         for key in keys:
             write.delete(key)
         point("state.clear-batches")
-        write.commit()
+        commit_under(leases, write)
         point("state.cleared-batches")
         count = len(keys)
         keys.clear()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fc_connect.clock import Clock, SystemClock
-from fc_connect.errors import KVCommitUnknownError, StateConflictError
+from fc_connect.errors import KVCommitUnknownError, LockLostError, StateConflictError
 from fc_connect.faults import point
 from fc_connect.kv.base import Atomic, KVStore
 from fc_connect.state.batches import BatchLedger, BatchRecord
@@ -138,7 +138,10 @@ class StateService:
         point("state.complete")
         sync = self._mark([record], leases)
         point("state.completed")
-        self.batches.clear(record.file_id)
+        try:
+            self.batches.clear(record.file_id, *leases)
+        except LockLostError as exc:
+            logger.info("%s: is completed; the next run clears up after it: %s", record.file_name, exc)
         return sync
 
     def update_sync_state(self, files: Sequence[FileRecord]) -> SyncState:
@@ -157,7 +160,7 @@ class StateService:
     def reset_file(self, record: FileRecord, lease: Lease) -> None:
         """Forget a file version and its batches: the next run sends it whole, as if never seen."""
         self._commit_idempotent(lambda: self.files.forget(self.kv.atomic(), record), (lease,))
-        self.batches.clear(record.file_id)
+        self.batches.clear(record.file_id, lease)
 
     # Sync state
 
