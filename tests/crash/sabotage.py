@@ -17,6 +17,7 @@ __all__ = [
     "keep_locks",
     "lose_a_batch",
     "send_again",
+    "send_unguarded",
 ]
 
 
@@ -70,3 +71,12 @@ def count_down_the_fence() -> None:
         release(self)
 
     Lease.release = sink  # type: ignore[method-assign]
+
+
+def send_unguarded() -> None:
+    """Send without a last look at the lease."""
+
+    def nothing(self: Sender) -> None:
+        return
+
+    Sender._demand_held = nothing  # type: ignore[method-assign]
