@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import click
 
 from fc_connect.faults import POINTS
 from fc_connect.proof.crash import RECOVERY, CrashReport, CrashRun, crash_runs
+from fc_connect.proof.pauses import PauseRun, pause_runs
 from fc_connect.proof.scenario import KINDS
 from tests import servers
 
+
+class _Server(Protocol):
+    @property
+    def url(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class _DynamoDB(servers.DynamoDBServer):
+    """With a table, which is made when it is opened; the processes inherit what it is opened with."""
+
+    @property
+    def url(self) -> str:
+        os.environ.update(AWS_ACCESS_KEY_ID="tester", AWS_SECRET_ACCESS_KEY="not-a-secret")
+        return f"dynamodb://crash?region=eu-west-1&endpoint_url={self.endpoint_url}&durable=yes"
+
+
 # name: the class of a server with `start()`, `stop()` and `url`; a folder is all it needs.
-_SERVERS: dict[str, Callable[[Path], servers.RedisServer | servers.PostgreSQLServer | servers.DenoServer]] = {
+_SERVERS: dict[str, Callable[[Path], _Server]] = {
     "redis": servers.RedisServer,
     "postgresql": servers.PostgreSQLServer,
+    "nats": servers.NATSServer,
     "deno": servers.DenoServer,
+    "dynamodb": _DynamoDB,
 }
 
 
@@ -73,6 +98,24 @@ def _coverage(report: CrashReport) -> Iterator[str]:
         yield point.ljust(24) + "".join(str(report.kills[store, point]).rjust(14) for store in stores)
 
 
+def _pause(states: Sequence[str], seeds: range, side_by_side: int, keep: Path | None) -> int:
+    def tell(run: PauseRun) -> None:
+        for fault in run.faults:
+            click.echo(f"FAILED {run.kind}, stopped at {run.paused}, went on {run.went_on}: {fault}")
+        if run.faults:
+            click.echo(f"  again: scripts/crash --pauses --runs 1 --seed {run.seed} --state '{run.store}'")
+
+    began = time.monotonic()
+    with _stores(states) as stores:
+        report = pause_runs(stores, seeds=seeds, side_by_side=side_by_side, on_run=tell, keep_in=keep)
+    points = {point for _, point in report.pauses}
+    click.echo(
+        f"{report.runs.total()} runs in {time.monotonic() - began:.0f} s, {report.pauses.total()} pauses at "
+        f"{len(points)} points; {len(report.failed)} failed"
+    )
+    return 1 if report.failed else 0
+
+
 @click.command()
 @click.option("--runs", type=click.IntRange(1), default=300, show_default=True, help="In all.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the first run on each store.")
@@ -95,6 +138,7 @@ def _coverage(report: CrashReport) -> Iterator[str]:
     show_default=True,
     help="Seconds until a killed run is carried on to its end, at most; on a machine that does nothing else.",
 )
+@click.option("--pauses", is_flag=True, help="Stop runs for longer than their lease instead of killing them.")
 @click.option("--keep", type=click.Path(path_type=Path), help="A folder that gets those of failed runs.")
 def main(
     runs: int,
@@ -103,12 +147,14 @@ def main(
     kinds: tuple[str, ...],
     side_by_side: int,
     recovery: float,
+    pauses: bool,
     keep: Path | None,
 ) -> None:
     """Kill runs at every named point, start them again, and judge what the sandbox received.
 
     Each seed is played on every store; the same seed plays the same again.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the servers would live on
     each = -(-runs // len(states))
     done = 0
     began = time.monotonic()
@@ -120,6 +166,8 @@ def main(
         if done % 500 == 0:
             click.echo(f"{done} runs after {time.monotonic() - began:.0f} s")
 
+    if pauses:
+        raise SystemExit(_pause(states, range(seed, seed + each), side_by_side, keep))
     with _stores(states) as stores:
         report = crash_runs(
             stores,

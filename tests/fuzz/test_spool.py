@@ -187,7 +187,7 @@ VALUES = st.recursive(
 def test_every_reject_is_one_line_of_strict_json(
     folder: Path, rejects: list[tuple[str, str, Any, Any]], name: str
 ) -> None:
-    file = RejectsFile(folder / "rejects", file_name=name, file_id="0123456789")
+    file = RejectsFile(folder / "rejects", file_name=name, file_id="0123456789", demand=lambda: None)
     for number, (field, reason, value, record) in enumerate(rejects):
         problem = FieldProblem(field=field, source="s", value=value, reason=reason)
         file.add_mapping_error(number, MappingError(reason, problems=[problem]), record)
@@ -215,7 +215,7 @@ def test_a_value_that_holds_itself_is_told_in_words(tmp_path: Path) -> None:
     deep: Any = None
     for _ in range(5000):
         deep = [deep]
-    file = RejectsFile(tmp_path, file_name="f", file_id="0123456789")
+    file = RejectsFile(tmp_path, file_name="f", file_id="0123456789", demand=lambda: None)
 
     file.add(1, "holds itself", value)
     file.add(2, "is nested too deeply", deep)
@@ -228,7 +228,7 @@ def test_a_value_that_holds_itself_is_told_in_words(tmp_path: Path) -> None:
 
 
 def test_rejected_records_are_not_for_other_users(tmp_path: Path) -> None:
-    file = RejectsFile(tmp_path / "rejects", file_name="f", file_id="0123456789")
+    file = RejectsFile(tmp_path / "rejects", file_name="f", file_id="0123456789", demand=lambda: None)
     file.add(1, "wrong", {"customer": "a person"})
     path = file.finish()
 
@@ -239,9 +239,9 @@ def test_rejected_records_are_not_for_other_users(tmp_path: Path) -> None:
 def test_a_link_in_the_place_of_a_draft_is_not_written_through(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    file = RejectsFile(tmp_path / "rejects", file_name="f", file_id="0123456789")
+    file = RejectsFile(tmp_path / "rejects", file_name="f", file_id="0123456789", demand=lambda: None)
     file.path.parent.mkdir()
-    file.path.with_name(file.path.name + ".part").symlink_to(victim)
+    file._draft.symlink_to(victim)
 
     file.add(1, "wrong", {})
     file.finish()
@@ -252,7 +252,7 @@ def test_a_link_in_the_place_of_a_draft_is_not_written_through(tmp_path: Path) -
 def test_the_state_can_have_no_other_file_copied_into_the_rejects(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("precious")
-    file = RejectsFile(tmp_path / "rejects", file_name="f", file_id="0123456789")
+    file = RejectsFile(tmp_path / "rejects", file_name="f", file_id="0123456789", demand=lambda: None)
 
     with pytest.raises(KVCorruptError, match="secret"):
         file.append(secret)
