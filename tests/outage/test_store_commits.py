@@ -174,8 +174,8 @@ def test_renewals_keep_up_with_a_slow_and_jittery_store(pair: Pair, proxy: Proxy
             Latency(delay=timedelta(milliseconds=40), jitter=timedelta(milliseconds=40)), direction=direction
         )
 
-    with state.lock("file", timeout=timedelta(seconds=6)) as lease:
-        time.sleep(7)
+    with state.lock("file", timeout=timedelta(seconds=4)) as lease:
+        time.sleep(4.5)
 
         assert not lease.lost.is_set()
         lease.commit(pair.through.atomic().set((state.workflow_id, "note"), 1))
