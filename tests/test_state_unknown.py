@@ -1,0 +1,118 @@
+"""Commits whose outcome is unknown: lost, done, or done later than anybody thinks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fc_connect.clock import ManualClock
+from fc_connect.errors import KVCommitUnknownError, LockLostError
+from fc_connect.kv import CommitResult
+from fc_connect.kv.commit import Commit
+from fc_connect.kv.memory import MemoryKV
+from fc_connect.state import BatchRecord, BatchState, FileRecord, Lease, StateService
+
+LEASE = timedelta(minutes=1)
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+FILE = FileRecord(
+    source="file:///inbox", file_name="a.csv", fingerprint="v1", last_modified=NOW, file_size=1
+)
+
+
+class BadLine(MemoryKV):
+    """A store whose next commits meet a connection that dies; `arrive` lets them be carried out after all."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock=clock)
+        self.dies = 0
+        self.under_way: list[Commit] = []
+
+    def atomic(self) -> Commit:
+        return Commit(self._transmit)
+
+    def arrive(self) -> list[bool]:
+        """Carry out what was under way, and say which of it held."""
+        return [self._apply(each).ok for each in self.under_way]
+
+    def _transmit(self, commit: Commit) -> CommitResult:
+        if self.dies:
+            self.dies -= 1
+            self.under_way.append(commit)
+            raise KVCommitUnknownError("the connection died")
+        return self._apply(commit)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def kv(clock: ManualClock) -> BadLine:
+    return BadLine(clock)
+
+
+@pytest.fixture
+def state(kv: BadLine, clock: ManualClock) -> StateService:
+    return StateService(kv, workflow_id="w", clock=clock)
+
+
+def without_renewals(lease: Lease) -> Lease:
+    lease._stop.set()
+    lease._thread.join()
+    return lease
+
+
+def batch(state: BatchState) -> BatchRecord:
+    batch_id = "1" if state is BatchState.SENT else None
+    return BatchRecord(number=0, state=state, sha256="", count=1, job_id="j", batch_id=batch_id, at=NOW)
+
+
+def test_a_write_that_arrives_after_its_repetition_undoes_nothing(kv: BadLine, state: StateService) -> None:
+    with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
+        kv.dies = 1
+        state.save_batches(FILE, [batch(BatchState.SENDING)], lease)
+        state.save_batches(FILE, [batch(BatchState.SENT)], lease)
+
+        assert kv.arrive() == [False]
+
+        assert [each.state for each in state.batches.of(FILE)] == [BatchState.SENT]
+
+
+def test_a_write_is_given_up_where_no_renewal_can_outrun_its_first_attempt(
+    kv: BadLine, state: StateService
+) -> None:
+    with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
+        kv.dies = 4
+
+        with pytest.raises(KVCommitUnknownError):
+            state.save_batches(FILE, [batch(BatchState.SENDING)], lease)
+
+
+def test_a_renewal_that_did_not_arrive_prolongs_nothing(
+    kv: BadLine, state: StateService, clock: ManualClock
+) -> None:
+    with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
+        clock.advance(LEASE / 2)
+        kv.dies = 1
+        with pytest.raises(KVCommitUnknownError):
+            lease.renew()
+        clock.advance(LEASE / 2)
+
+        with pytest.raises(LockLostError):
+            lease.commit(kv.atomic().set(("w", "x"), 1))
+
+
+def test_a_renewal_that_arrived_though_its_answer_was_lost_counts(
+    kv: BadLine, state: StateService, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
+        clock.advance(LEASE / 2)
+        get = kv.get
+        kv.dies = 1
+        monkeypatch.setattr(kv, "get", lambda key: (kv.arrive(), get(key))[1])
+        lease.renew()
+        clock.advance(LEASE / 2)
+
+        lease.commit(kv.atomic().set(("w", "x"), 1))
