@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from fc_connect.errors import FluentAPIError
+from fc_connect.errors import FluentAPIError, StoppedError
 from fc_connect.fluent import BatchStatus, FluentClient
 from fc_connect.state import BatchRecord, FileRecord, StateService
 from fc_connect.targets import confirm
@@ -24,7 +24,7 @@ from fc_connect.targets import confirm
 __all__ = ["Absent", "Arrived", "DoubtResolver", "Unknown", "refs_of"]
 
 _SETTLE = timedelta(seconds=2)
-"""A request cut off this long ago has either reached Fluent's list of batches or never will."""
+"""A request that was given up this long ago has either reached Fluent's list of batches or never will."""
 _PROCESSING = timedelta(seconds=60)
 """How long to wait until a batch under way shows its results."""
 
@@ -81,13 +81,17 @@ class DoubtResolver:
         From `since` on nobody can have sent it any more: for so long what isn't there may still come. `others` are
         the refs of the file's other batches in doubt; `confirmed` are (job, batch) ids that are known to be other
         batches', though the ledger may not have them yet.
+
+        Raises:
+            StoppedError: the run was told to stop before it could be told.
         """
         answer = self._look(record, refs, others, confirmed)
         # However far the clocks of two machines are apart, no longer than it takes.
         left = min(_SETTLE - (self._state.kv.now() - since), _SETTLE)
         if isinstance(answer, Absent) and left > timedelta(0):
             # The request may still be on its way through a gateway.
-            self._state.clock.wait(self._stop, left)
+            if self._state.clock.wait(self._stop, left):
+                raise self._stopped(record)
             answer = self._look(record, refs, others, confirmed)
         return answer
 
@@ -107,6 +111,8 @@ class DoubtResolver:
         matches = []
         for batch_id in batches.unowned(job_id, candidates):
             status = self._processed(job_id, batch_id)
+            if not status.is_done and self._stop.is_set():
+                raise self._stopped(record)
             if not (status.is_done and status.is_complete_list):
                 return Unknown(f"its batch {batch_id} is still being processed")
             found = Counter(result.entity_ref or "" for result in status.results)
@@ -126,6 +132,11 @@ class DoubtResolver:
             return Absent()
         batches.disown(job_id, matches)  # nobody may take them for theirs later
         return Unknown("other batches name the same entities")
+
+    def _stopped(self, record: BatchRecord) -> StoppedError:
+        return StoppedError(
+            f"{self._file.file_name}: stopped while batch {record.number} was in doubt. The next run looks it up."
+        )
 
     def _processed(self, job_id: str, batch_id: str) -> BatchStatus:
         return confirm(

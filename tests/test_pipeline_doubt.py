@@ -1,0 +1,115 @@
+"""The look-up of a batch in doubt: when it may say that a batch never arrived, and when it must wait or give way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fc_connect.clock import ManualClock
+from fc_connect.errors import StoppedError
+from fc_connect.fluent import Credentials, FluentClient
+from fc_connect.kv.memory import MemoryKV
+from fc_connect.pipeline.doubt import Absent, Arrived, DoubtResolver, refs_of
+from fc_connect.sandbox import Sandbox
+from fc_connect.state import BatchRecord, BatchState, FileRecord, StateService
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+FILE = FileRecord(source="file:///inbox", file_name="a.csv", fingerprint="v1", last_modified=NOW, file_size=1)
+BODY = (
+    b'{"action":"UPSERT","entityType":"INVENTORY","entities":'
+    b'[{"ref":"A","locationRef":"W","productRef":"A","type":"LAST_ON_HAND","qty":1,"status":"ACTIVE"}]}'
+)
+
+
+class EventfulClock(ManualClock):
+    """A clock on which something happens during the first wait."""
+
+    def __init__(self) -> None:
+        super().__init__(NOW)
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def wait(self, event: threading.Event, timeout: timedelta) -> bool:
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        if not event.is_set():
+            self.advance(timeout)
+        return event.is_set()
+
+
+class Bench:
+    """A batch that was on its way in a job of a sandbox."""
+
+    def __init__(self, sandbox: Sandbox, client: FluentClient) -> None:
+        self.client = client
+        self.clock = EventfulClock()
+        self.state = StateService(MemoryKV(clock=self.clock), workflow_id="w", clock=self.clock)
+        self.stop = threading.Event()
+        self.job_id = client.create_job("j").id
+
+    def resolve(self, *, given_up_ago: float = 0.0) -> object:
+        resolver = DoubtResolver(state=self.state, client=self.client, file=FILE, stop=self.stop)
+        record = BatchRecord(
+            number=0,
+            state=BatchState.SENDING,
+            sha256="",
+            count=1,
+            job_id=self.job_id,
+            at=NOW - timedelta(seconds=30),
+        )
+        given_up = self.clock.monotonic() - given_up_ago
+        return resolver.resolve(record, refs_of(BODY), others=[], confirmed=set(), given_up=given_up)
+
+    def arrive(self) -> None:
+        self.client.send_batch_body(self.job_id, BODY, count=1)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    credentials = Credentials(client_id="tests", client_secret="tests-secret")
+    with (
+        Sandbox(processing_time=timedelta(0)) as sandbox,
+        FluentClient(base_url=sandbox.url, auth=credentials, retailer_id="1") as client,
+    ):
+        yield Bench(sandbox, client)
+
+
+def test_a_request_that_was_given_up_just_now_may_still_arrive_however_old_its_intent_is(
+    bench: Bench,
+) -> None:
+    bench.clock.meanwhile = bench.arrive
+
+    answer = bench.resolve()
+
+    assert isinstance(answer, Arrived)
+
+
+def test_a_request_that_was_given_up_long_ago_is_not_waited_for(bench: Bench) -> None:
+    bench.clock.meanwhile = lambda: pytest.fail("it waited")
+
+    answer = bench.resolve(given_up_ago=10.0)
+
+    assert isinstance(answer, Absent)
+
+
+def test_a_run_that_is_told_to_stop_meanwhile_leaves_the_batch_in_doubt(bench: Bench) -> None:
+    bench.clock.meanwhile = bench.stop.set
+
+    with pytest.raises(StoppedError, match="in doubt"):
+        bench.resolve()
+
+
+def test_a_batch_that_fluent_still_works_on_when_the_run_is_told_to_stop_stays_in_doubt() -> None:
+    credentials = Credentials(client_id="tests", client_secret="tests-secret")
+    with (
+        Sandbox(processing_time=timedelta(minutes=1)) as sandbox,
+        FluentClient(base_url=sandbox.url, auth=credentials, retailer_id="1") as client,
+    ):
+        bench = Bench(sandbox, client)
+        bench.arrive()
+        bench.stop.set()
+
+        with pytest.raises(StoppedError, match="in doubt"):
+            bench.resolve()
