@@ -15,9 +15,7 @@ from fc_connect.state import BatchRecord, BatchState, FileRecord, Lease, StateSe
 
 LEASE = timedelta(minutes=1)
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
-FILE = FileRecord(
-    source="file:///inbox", file_name="a.csv", fingerprint="v1", last_modified=NOW, file_size=1
-)
+FILE = FileRecord(source="file:///inbox", file_name="a.csv", fingerprint="v1", last_modified=NOW, file_size=1)
 
 
 class BadLine(MemoryKV):

@@ -1,7 +1,7 @@
 """Run many seeds, or show one step by step.
 
-    python -m tests.simulation --runs 50000 --seed 1
-    python -m tests.simulation --replay 4711
+python -m tests.simulation --runs 50000 --seed 1
+python -m tests.simulation --replay 4711
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate side by side")
     parser.add_argument("--replay", type=int, metavar="SEED", help="show one run step by step")
     parser.add_argument("--stop-at", type=int, default=10, metavar="N", help="end after N failures")
-    parser.add_argument("--trouble", nargs="*", choices=sorted(MIXES), help="kinds, instead of the seed's choice")
+    parser.add_argument(
+        "--trouble", nargs="*", choices=sorted(MIXES), help="kinds, instead of the seed's choice"
+    )
     given = parser.parse_args(arguments)
     mixes = None if given.trouble is None else tuple(given.trouble)
     if given.replay is not None:
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(
         f"{total.runs:,} runs in {took:.1f} s ({total.runs / took * 60:,.0f} a minute), {len(total.failed)} failed; "
         f"slowest recovery {total.slowest:.1f} virtual s; "
-        f"{total.gaps} batches sent again by a worker that had lost its lease"
+        f"sent again: {total.gaps} batches by a worker that had lost its lease, {total.doubts} in doubt"
     )
     return _told(sorted(total.failed, key=lambda each: each.seed))
 

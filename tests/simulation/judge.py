@@ -2,12 +2,15 @@
 
 Some commits are judged as they happen, the rest at the end. A promise that is broken is a fault of the run.
 
-One kind of repetition is counted apart, as a `gap`: a worker is paused between its intent and its request for longer
+Two kinds of repetition are counted apart. A `gap`: a worker is paused between its intent and its request for longer
 than its lease, wakes up, and sends before it knows. Fluent checks no fencing token, so no ledger can prevent that.
+A `doubt`: two files had batches on their way in one job when an answer was lost, so that what Fluent has can't be told
+to be the one's or the other's; the product says so, disowns what it found, and repeats an UPSERT.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +75,7 @@ class Judge:
         self.files = files
         self.by_id = {each.file_id: each for each in files}
         self.gaps = 0
+        self.doubts = 0
         self.done_at: float | None = None
         """When the last file was finished."""
         self._has_clock = has_clock
@@ -79,8 +83,13 @@ class Judge:
         self._held: dict[str, _Held] = {}
         self._tokens: dict[str, int] = {}
         self._sent: set[tuple[Any, ...]] = set()
+        self._sending: dict[tuple[Any, ...], float | None] = {}
+        """Batches that were on their way, by key: until when, None for now."""
+        self._disowned: set[str] = set()
         self._watermark: tuple[str, str] | None = None
         self._completed: list[KnownFile] = []
+        self.is_closed: Callable[[str], bool] = lambda job_id: False
+        """Whether Fluent has closed a job."""
         self.daily: dict[str, list[str]] = {}
         """The jobs that each day's record named, in their order."""
 
@@ -105,10 +114,13 @@ class Judge:
                 self._judge_file(process, str(key[2]), value)
             elif kind == "batch":
                 self._judge_batch(process, key, value)
+            elif kind == "sent":
+                if value == b"null":
+                    self._judge_disowning(process, str(key[2]), str(key[3]))
             elif kind == "sync":
                 sync = {} if value is None else _decode(value)
             elif kind == "job" and key[2] == "daily" and value is not None:
-                self.daily.setdefault(str(key[3]), []).append(_decode(value)["job_id"])
+                self._judge_daily_job(process, str(key[3]), _decode(value)["job_id"])
         if sync is not None:
             self._judge_sync(process, sync)
 
@@ -118,11 +130,14 @@ class Judge:
         earlier.append(delivery)
         if len(earlier) > 1:
             what = f"batch {number} of {file.record.file_name} was delivered {len(earlier)} times"
-            if all(each.was_fenced for each in earlier):
-                self.world.fault(what)
-            else:
+            if not all(each.was_fenced for each in earlier):
                 self.gaps += 1
                 self.world.note(f"gap: {what}")
+            elif all(each.batch_id in self._disowned for each in earlier[:-1]):
+                self.doubts += 1
+                self.world.note(f"doubt: {what}")
+            else:
+                self.world.fault(what)
         elif file.status == "completed":
             self.world.fault(f"batch {number} of {file.record.file_name} was delivered after its completion")
         if self._keeps_order and delivery.was_fenced:
@@ -208,15 +223,45 @@ class Judge:
             if file.status not in _TERMINAL:
                 self._demand_fence(process, file, f"removed its batch {key[4]}")
                 self._sent.discard(key)
+            if key in self._sending:
+                self._sending[key] = self.world.now
             return
         record = _decode(value)
         self._demand_fence(process, file, f"marked its batch {key[4]} as {record['state']}")
         if self._keeps_order and not self.holds(process, "turn"):
             self.world.fault(f"{process.name} sends {file.record.file_name} out of its turn")
+        if record["state"] == "sending":
+            self._sending[key] = None
+        elif key in self._sending:
+            self._sending[key] = self.world.now
         if record["state"] == "sent":
             self._sent.add(key)
         elif key in self._sent:
             self.world.fault(f"the confirmed batch {key[4]} of {file.record.file_name} is on its way again")
+
+    def _judge_daily_job(self, process: Process, day: str, job_id: str) -> None:
+        jobs = self.daily.setdefault(day, [])
+        if jobs and jobs[-1] != job_id and not self.is_closed(jobs[-1]):
+            self.world.fault(f"{process.name} made {job_id} the job of {day}, though {jobs[-1]} is open")
+        jobs.append(job_id)
+
+    def _judge_disowning(self, process: Process, job_id: str, batch_id: str) -> None:
+        self._disowned.add(batch_id)
+        owners = {
+            file.file_id
+            for file in self.files
+            for deliveries in file.deliveries.values()
+            for each in deliveries
+            if each.batch_id == batch_id
+        }
+        lately = self.world.now - 2.0
+        if not any(
+            key[2] not in owners and (until is None or until >= lately)
+            for key, until in self._sending.items()
+        ):
+            self.world.fault(
+                f"{process.name} disowned {batch_id} of {job_id}, though nobody else was sending"
+            )
 
     def _demand_fence(self, process: Process, file: KnownFile, what: str) -> None:
         if not self.holds(process, file.lock_name):

@@ -36,7 +36,7 @@ def simulated(world: World) -> Iterator[None]:
         (owner, "socket", SimpleNamespace(gethostname=lambda: _process().host.name)),
         (owner, "_boot_id", lambda: _process().host.boot_id),
         (owner, "_pid_namespace", lambda: _process().host.namespace),
-        (owner, "_start_of", lambda pid: _process().host.started.get(pid)),
+        (owner, "_start_of", _process().host.started.get),
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in places]
     disabled = logging.root.manager.disable

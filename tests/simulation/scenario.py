@@ -18,7 +18,10 @@ __all__ = ["MIXES", "Mishap", "Scenario", "scenario"]
 
 _NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 _MIDNIGHT = datetime(2026, 1, 16, tzinfo=UTC)
-_HOT = tuple(each for each in POINTS if each.startswith(("kv.", "lease.", "send.", "state.", "job.", "file.")))
+_HOTTER = ("lease.acquired", "lease.release", "send.intended", "state.complete", "lease.renew")
+_HOT = tuple(
+    each for each in POINTS if each.startswith(("kv.", "lease.", "send.", "state.", "job.", "file."))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +98,13 @@ def _pauses(draft: _Draft) -> None:
 def _doom(rng: random.Random, *, pause: float | None) -> Doom:
     if rng.random() < 0.5:
         return Doom(passings=rng.randint(1, 120), pause=pause)
-    return Doom(point=rng.choice(_HOT), passings=rng.randint(1, 4), pause=pause)
+    point = rng.choice(_HOT if rng.random() < 0.6 else _HOTTER)
+    return Doom(point=point, passings=rng.randint(1, 4), pause=pause)
 
 
 def _stops(draft: _Draft) -> None:
     rng = draft.rng
-    stop = Mishap(
-        at=draft.horizon * rng.random() ** 2, slot=rng.randrange(len(draft.it.hosts)), kind="stop"
-    )
+    stop = Mishap(at=draft.horizon * rng.random() ** 2, slot=rng.randrange(len(draft.it.hosts)), kind="stop")
     draft.it.mishaps = (*draft.it.mishaps, stop)
 
 
@@ -141,6 +143,12 @@ def _slow(draft: _Draft) -> None:
     draft.it.network.slow_rate = 0.2
 
 
+def _stuck(draft: _Draft) -> None:
+    network = draft.it.network
+    network.stuck_rate, network.stuck = 0.03, 2.5 * draft.it.lease
+    network.faults_until = draft.horizon
+
+
 def _fluent(draft: _Draft) -> None:
     faults = draft.it.fluent
     faults.unknown_rate = draft.rng.choice([0.0, 0.1, 0.3])
@@ -161,6 +169,7 @@ MIXES: dict[str, Callable[[_Draft], None]] = {
     "late": _late,
     "outages": _outages,
     "slow": _slow,
+    "stuck": _stuck,
     "fluent": _fluent,
     "midnight": _midnight,
 }

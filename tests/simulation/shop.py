@@ -1,11 +1,11 @@
-"""What the workers of a simulation work on: files that arrive, a planner that cuts them, and the pipeline's settings."""
+"""What the workers of a simulation work on: files that arrive, a planner that cuts them, the pipeline's settings."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ PLAN = "plan-1"
 SIZE = 2
 
 
-@lru_cache(maxsize=None)
+@cache
 def pipeline_config(
     *, order: str, job: str, validation: str, concurrency: int, confirms: bool, lease: float
 ) -> PipelineConfig:

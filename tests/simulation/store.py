@@ -32,6 +32,9 @@ class Network:
     slow: float = 0.2
     """Seconds that one takes now and then, at most."""
     slow_rate: float = 0.02
+    stuck_rate: float = 0.0
+    stuck: float = 0.0
+    """Seconds that a request to the store is held up now and then, at most: longer than a lease lasts."""
     lost_rate: float = 0.0
     """How often a call meets a connection that dies."""
     late_rate: float = 0.0
@@ -65,7 +68,8 @@ class Store:
                 for name, write in commit.writes.items()
             )
             self.world.note(
-                f"store: commit {'ok' if result.ok else 'REFUSED'} {result.versionstamp or ''}: {keys}", by=process
+                f"store: commit {'ok' if result.ok else 'REFUSED'} {result.versionstamp or ''}: {keys}",
+                by=process,
             )
         return result
 
@@ -139,7 +143,9 @@ class Connection:
         pass
 
     def _commit(self, commit: Commit) -> CommitResult:
-        result: CommitResult = self._call(lambda it: self._store.apply(self._process, it), commit, writes=True)
+        result: CommitResult = self._call(
+            lambda it: self._store.apply(self._process, it), commit, writes=True
+        )
         return result
 
     def _call(self, do: Callable[[Any], Any], argument: Any, *, writes: bool = False) -> Any:
@@ -166,7 +172,11 @@ class Connection:
                 thread.answer = answer
                 thread.resume(turn)
 
-        world.at(world.now + self._delay(), deliver)
+        on_its_way = self._delay()
+        if network.stuck_rate and world.now < network.faults_until and random() < network.stuck_rate:
+            on_its_way += network.stuck * random()
+            world.note(f"has a request held up for {on_its_way:.3f} s")
+        world.at(world.now + on_its_way, deliver)
         thread.answer = None
         world.park()
         is_good, value = thread.answer

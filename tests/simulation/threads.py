@@ -249,5 +249,10 @@ def _current_thread() -> object:
 def threading_shim() -> SimpleNamespace:
     """Return what stands for the module `threading`."""
     return SimpleNamespace(
-        Condition=Condition, Event=Event, Lock=RLock, RLock=RLock, Thread=ThreadShim, current_thread=_current_thread
+        Condition=Condition,
+        Event=Event,
+        Lock=RLock,
+        RLock=RLock,
+        Thread=ThreadShim,
+        current_thread=_current_thread,
     )

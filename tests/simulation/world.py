@@ -8,20 +8,22 @@ request is on its way, a thread sleeps. Named fault points can be made into such
 from __future__ import annotations
 
 import random
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any
 
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
 __all__ = ["Doom", "Host", "Killed", "Process", "Thread", "World", "here"]
 
+MAX_EVENTS = 200_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Killed(BaseException):  # noqa: N818 (nothing may take it for an error that can be handled)
+class Killed(BaseException):
     """Unwinds the threads of a dead process. Whatever their `finally` blocks try, they reach nothing any more."""
 
 
@@ -58,6 +60,9 @@ class World:
                 break
             self.now = when
             self.events += 1
+            if self.events > MAX_EVENTS:
+                self.fault(f"{MAX_EVENTS:,} events, and no end")
+                break
             do(argument)
 
     def end(self) -> None:
@@ -250,11 +255,9 @@ class Thread:
             self._target()
         except Killed:
             return
-        except BaseException as exc:  # noqa: BLE001 (an escaped error is a finding, not the simulator's end)
+        except Exception as exc:  # noqa: BLE001 (an escaped error is a finding, not the simulator's end)
             world.fault(f"{self.process.name}: {self.name} ended by {type(exc).__name__}: {exc}")
             if world.trace is not None:
-                import traceback
-
                 world.trace.append(traceback.format_exc())
         finally:
             self.is_over = True
