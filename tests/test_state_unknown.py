@@ -78,11 +78,9 @@ def test_a_write_that_arrives_after_its_repetition_undoes_nothing(kv: BadLine, s
         assert [each.state for each in state.batches.of(FILE)] == [BatchState.SENT]
 
 
-def test_a_write_is_given_up_where_no_renewal_can_outrun_its_first_attempt(
-    kv: BadLine, state: StateService
-) -> None:
+def test_a_write_whose_fate_no_renewal_can_settle_is_given_up(kv: BadLine, state: StateService) -> None:
     with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
-        kv.dies = 4
+        kv.dies = 2
 
         with pytest.raises(KVCommitUnknownError):
             state.save_batches(FILE, [batch(BatchState.SENDING)], lease)

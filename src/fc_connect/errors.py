@@ -118,7 +118,7 @@ class KVUnavailableError(KVError):
 
 
 class KVCommitUnknownError(KVError):
-    """The connection died during a write: it may have happened. Read again before deciding."""
+    """The connection died during a write: it may have happened, or may happen yet. Read again before deciding."""
 
 
 class KVValueError(KVError, ValueError):

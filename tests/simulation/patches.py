@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import msgspec
+
 from fc_connect import faults
+from fc_connect.kv import Key, commit, keys, memory
 from fc_connect.pipeline import ingest, jobs, sender
-from fc_connect.state import lease, owner
+from fc_connect.state import files, lease, owner
+from fc_connect.targets import confirmation
 from tests.simulation.threads import PoolShim, threading_shim, wait_shim
 from tests.simulation.world import Killed, Process, World, enter, here
 
@@ -32,11 +37,17 @@ def simulated(world: World) -> Iterator[None]:
         (ingest, "contextvars", _CONTEXT),
         (ingest, "RejectsFile", _NoRejects),
         (lease, "uuid", SimpleNamespace(uuid4=_uuid4)),
+        # What is worked out again and again, and isn't what is looked into here.
+        (commit, "encode_key", _encode_key),
+        (memory, "encode_key", _encode_key),
+        (commit, "encode_value", _encode_value),
+        (files, "digest_of", _digest_of),
+        (confirmation, "Random", lambda: _process().rng),
         (owner, "os", SimpleNamespace(getpid=lambda: _process().pid)),
         (owner, "socket", SimpleNamespace(gethostname=lambda: _process().host.name)),
         (owner, "_boot_id", lambda: _process().host.boot_id),
         (owner, "_pid_namespace", lambda: _process().host.namespace),
-        (owner, "_start_of", _process().host.started.get),
+        (owner, "_start_of", _start_of),
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in places]
     disabled = logging.root.manager.disable
@@ -66,11 +77,25 @@ def simulated(world: World) -> Iterator[None]:
             setattr(module, name, value)
 
 
+_encode_key = lru_cache(maxsize=4096)(keys.encode_key)
+_digest_of = lru_cache(maxsize=4096)(files.digest_of)
+_to_json = msgspec.json.Encoder().encode
+
+
+def _encode_value(key: Key, value: Any) -> bytes:
+    del key
+    return _to_json(value)
+
+
 def _process() -> Process:
     current = here().current
     if current is None:
         raise RuntimeError("only a process of the simulation may ask who it is")
     return current.process
+
+
+def _start_of(pid: int) -> str | None:
+    return _process().host.started.get(pid)
 
 
 def _uuid4() -> SimpleNamespace:

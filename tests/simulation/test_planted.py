@@ -55,13 +55,13 @@ BUGS = {
         lease, "commit_under", "write.check(lease._key, lease._versionstamp)", "pass", ("pauses",)
     ),
     "a renewal that isn't known to have arrived counts": Bug(
-        lease.Lease, "renew", "if versionstamp == self._versionstamp:", "if False:", ("late", "slow")
+        lease.Lease, "renew", "if entry is not None and entry.versionstamp == self._versionstamp:", "if False:", ("late", "slow")
     ),
     "a late commit may undo a later one": Bug(
-        service.StateService, "_commit_idempotent", "lease.outrun()", "pass", ("late",)
+        service.StateService, "_commit_idempotent", "lease.renew()", "pass", ("late",)
     ),
     "an unknown commit counts as done": Bug(
-        service.StateService, "_commit_idempotent", "unknown = exc", "return", ("losses",)
+        service.StateService, "_commit_idempotent", "unknown = exc\n", "return\n", ("losses",)
     ),
     "an unknown completion counts as done": Bug(
         service.StateService,
