@@ -55,7 +55,11 @@ BUGS = {
         lease, "commit_under", "write.check(lease._key, lease._versionstamp)", "pass", ("pauses",)
     ),
     "a renewal that isn't known to have arrived counts": Bug(
-        lease.Lease, "renew", "if entry is not None and entry.versionstamp == self._versionstamp:", "if False:", ("late", "slow")
+        lease.Lease,
+        "renew",
+        "if entry is not None and entry.versionstamp == self._versionstamp:",
+        "if False:",
+        ("late", "slow"),
     ),
     "a late commit may undo a later one": Bug(
         service.StateService, "_commit_idempotent", "lease.renew()", "pass", ("late",)
