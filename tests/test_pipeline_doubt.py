@@ -59,8 +59,8 @@ class Bench:
             job_id=self.job_id,
             at=NOW - timedelta(seconds=30),
         )
-        given_up = self.clock.monotonic() - given_up_ago
-        return resolver.resolve(record, refs_of(BODY), others=[], confirmed=set(), given_up=given_up)
+        since = self.clock.now() - timedelta(seconds=given_up_ago)
+        return resolver.resolve(record, refs_of(BODY), others=[], confirmed=set(), since=since)
 
     def arrive(self) -> None:
         self.client.send_batch_body(self.job_id, BODY, count=1)

@@ -99,9 +99,12 @@ class FluentConnection:
         job_id: str = self._call(lambda: self._fluent.create_job(name), writes=True)
         return Job(id=job_id, name=name, retailer_id="1", raw={})
 
-    def send_batch_body(self, job_id: str, body: bytes, *, count: int) -> BatchReceipt:
+    def send_batch_body(
+        self, job_id: str, body: bytes, *, count: int, demand: Callable[[], None]
+    ) -> BatchReceipt:
         if self._process.is_dead:
             raise Killed
+        demand()
         fluent, process = self._fluent, self._process
         file: KnownFile = fluent.judge.by_id[_refs(body)[0].split(":")[0]]
         was_fenced = fluent.judge.holds(process, file.lock_name)

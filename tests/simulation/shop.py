@@ -96,12 +96,13 @@ class VirtualPlanner:
         self._process = process
         self._slowness = slowness
 
-    def plan(self, file: SourceFile, file_id: str, folder: Path) -> Spool:
-        del folder
+    def plan(self, file: SourceFile, file_id: str, folder: Path, *, demand: object) -> Spool:
+        del folder, demand
         self._process.world.sleep(self._process.rng.random() * self._slowness)
         return _Spool(file, file_id)
 
-    def stream(self, file: SourceFile, file_id: str) -> StreamingPlan:
+    def stream(self, file: SourceFile, file_id: str, *, demand: object) -> StreamingPlan:
+        del demand
         return _Stream(file, file_id, self._process, self._slowness)
 
 

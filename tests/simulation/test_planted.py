@@ -101,14 +101,14 @@ BUGS = {
     "a lost answer is taken for a refusal": Bug(
         sender.Sender,
         "_send_one",
-        "(sent := self._look_up(record, batch, given_up=given_up))",
+        "(sent := self._look_up(record, batch, since=self._state.kv.now()))",
         "None",
         ("fluent",),
     ),
     "a batch that an earlier run left in doubt is sent again": Bug(
         sender.Sender,
         "settle",
-        "sent = self._look_up(self._known[batch.number], batch, given_up=self._given_up)",
+        "sent = self._look_up(self._known[batch.number], batch, since=self._since)",
         "sent = None",
         ("crashes",),
     ),
