@@ -182,7 +182,3 @@ def main(
         click.echo("\n".join(_coverage(report)))
     click.echo("\n".join(_summary(report, time.monotonic() - began)))
     raise SystemExit(1 if report.failed else 0)
-
-
-if __name__ == "__main__":
-    main()
