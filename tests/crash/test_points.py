@@ -37,6 +37,16 @@ def test_a_run_killed_at_any_point_is_carried_on_without_loss_or_repeat() -> Non
     assert len(report.never_killed_at("sqlite")) < len(POINTS) / 4
 
 
+def test_a_run_killed_while_it_wrote_rejects_leaves_no_draft_where_its_file_is_replaced() -> None:
+    seeds = range(POINTS.index("rejects.rename"), 6 * len(POINTS), len(POINTS))
+
+    report = crash_runs(
+        {"sqlite": "sqlite"}, seeds=seeds, side_by_side=AT_ONCE, recovery=None, kinds=["replaced-file"]
+    )
+
+    assert not faults(report)
+
+
 @pytest.mark.service
 @pytest.mark.parametrize("server", ["redis_url", "postgres_url"])
 def test_so_it_is_on_a_server_and_nothing_is_left_there(server: str, request: pytest.FixtureRequest) -> None:

@@ -111,8 +111,14 @@ class FileIngest:
             point("sweep.clear")
             self.state.batches.clear(file_id, lease)
             lease.demand_held()
-            shutil.rmtree(self.spool_folder / file_id, ignore_errors=True)
+            self.clear_disk(record)
             point("sweep.cleared")
+
+    def clear_disk(self, record: FileRecord) -> None:
+        """Remove what a worker that died has left on the disk for a file that nobody will carry on."""
+        shutil.rmtree(self.spool_folder / record.file_id, ignore_errors=True)
+        rejects = self.planner.rejects_folder
+        RejectsFile.drop_drafts(rejects, file_name=record.file_name, file_id=record.file_id)
 
     def run(self, candidate: Candidate, lease: Lease, *, turn: Turn) -> FileResult | None:
         """Process one file under its lock; None where another worker has finished it meanwhile.
@@ -224,6 +230,8 @@ class _Work:
                 earlier.moved_to(FileStatus.SUPERSEDED, at=state.kv.now(), error=reason), self._lease
             )
             state.batches.clear(earlier.file_id, self._lease)
+            self._lease.demand_held()
+            self._in.clear_disk(earlier)
         if config.source.changed == "process":
             return None
         reason = f"the file changed since it was {earlier.status} (`changed: {config.source.changed}`)"

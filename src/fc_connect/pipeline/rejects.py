@@ -34,13 +34,17 @@ class RejectsFile:
     """
 
     def __init__(self, folder: Path, *, file_name: str, file_id: str, demand: Callable[[], None]) -> None:
-        readable = re.sub(r"[^A-Za-z0-9._-]+", "_", file_name)[-100:]
-        self.path = folder / f"{readable}.{file_id[:8]}.rejects.jsonl"
+        self.path = _path(folder, file_name, file_id)
         self.records = 0
         self._file_name = file_name
         self._demand = demand
         self._draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.part")
         self._file: TextIO | None = None
+
+    @classmethod
+    def drop_drafts(cls, folder: Path, *, file_name: str, file_id: str) -> None:
+        """Remove the drafts of workers that died. Only for who holds the file's lock."""
+        _drop_drafts(_path(folder, file_name, file_id))
 
     def add_mapping_error(self, line: int, error: MappingError, record: Any) -> None:
         """Note a record that can't be mapped."""
@@ -101,8 +105,7 @@ class RejectsFile:
     def _open(self) -> TextIO:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            for left in self.path.parent.glob(f"{self.path.name}.*.part"):  # of a run that was killed
-                left.unlink(missing_ok=True)
+            _drop_drafts(self.path)
             # Made anew: whatever lies there by now, such as a link to another file, isn't written through.
             handle = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
             # Half a surrogate pair, as JSON may hold, is written as JSON escapes it.
@@ -124,6 +127,16 @@ class RejectsFile:
         }
         with disk_errors(self.path):
             self._open().write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
+
+
+def _path(folder: Path, file_name: str, file_id: str) -> Path:
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", file_name)[-100:]
+    return folder / f"{readable}.{file_id[:8]}.rejects.jsonl"
+
+
+def _drop_drafts(path: Path) -> None:
+    for left in path.parent.glob(f"{path.name}.*.part"):
+        left.unlink(missing_ok=True)
 
 
 def _short(value: Any) -> Any:
