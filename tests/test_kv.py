@@ -254,6 +254,41 @@ def test_in_a_file_a_key_is_gone_only_once_no_commit_is_under_way_that_found_it_
         assert b is not None
 
 
+@pytest.mark.service
+def test_a_key_that_was_made_to_stay_stays_in_lists(shared_url: str) -> None:
+    space = uuid.uuid4().hex
+    with open_kv(shared_url) as kv:
+        kv.set((space, "a"), 1, expire_in=timedelta(milliseconds=50))
+        kv.set((space, "a"), 2)
+        time.sleep(1.3)  # until what has expired is swept away
+
+        for number in range(70):
+            kv.set((space, "b"), number)
+
+        assert [entry.key for entry in kv.list((space,))] == [(space, "a"), (space, "b")]
+
+
+@pytest.mark.service
+def test_a_list_goes_on_below_the_last_key_of_a_page(shared_url: str) -> None:
+    space = uuid.uuid4().hex
+    with open_kv(shared_url) as kv:
+        for at in range(0, 500, 100):
+            write = kv.atomic()
+            for number in range(at, at + 100):
+                write.set((space, number), number)
+            write.commit()
+        kv.set((space, 499, "below"), "below")
+
+        assert [entry.value for entry in kv.list((space,))] == [*range(500), "below"]
+
+
+def test_a_key_demanded_at_two_versions_fails_the_commit() -> None:
+    with open_kv("memory:") as kv:
+        stamp = kv.set(("a",), 1)
+
+        assert not kv.atomic().check(("a",), stamp).check(("a",), None).set(("a",), 2).commit().ok
+
+
 def test_time_injected_decides_over_expiry(tmp_path: Path) -> None:
     clock = ManualClock()
     for url in ("memory:", f"sqlite:///{tmp_path}/state.db"):
