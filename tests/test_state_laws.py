@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fc_connect.clock import ManualClock
 from fc_connect.errors import KVCommitUnknownError, LockHeldError, LockLostError, StateConflictError
 from fc_connect.kv.base import CommitResult
 from fc_connect.kv.commit import Commit
@@ -163,6 +165,26 @@ def test_a_worker_that_lost_its_lock_completes_nothing(state: StateService) -> N
         state.complete_file(a_file(), lease)
 
     assert not state.is_file_processed(a_file())
+
+
+def test_a_lock_that_is_renewed_at_the_last_moment_is_not_taken_over(kv: Interrupted) -> None:
+    kv.has_clock = False  # then a lock is judged by watching it
+    clock = ManualClock()
+    holder, other = (
+        StateService(kv, workflow_id="w", clock=each, random_source=random.Random(1))
+        for each in (ManualClock(), clock)
+    )
+    lease = holder.lock("stock", timeout=timedelta(minutes=1))
+    with pytest.raises(LockHeldError):
+        other.lock("stock")
+    clock.advance(timedelta(minutes=2))
+
+    kv.before_commit = lease.renew
+    with pytest.raises(LockHeldError):
+        other.lock("stock")
+
+    assert lease.commit(kv.atomic().set(("w", "x"), 1))
+    lease.release()
 
 
 # Files and batches

@@ -205,9 +205,8 @@ class _Search:
             f"The best that gets furthest places {len(placed)} of them" + (", at last:" if placed else ".")
         )
         lines += [f"  {_span(each, start)}  {each}" for each in placed[-8:]]
-        lines.append(
-            f"Then the state is {state!r}, and this one had to follow by the time it was answered, but can't:"
-        )
+        lines.append(f"Then the state is: {self._model.describe(state)}.")
+        lines.append("This one had to follow by the time it was answered, but can't:")
         lines.append(f"  {_span(stuck, start)}  {stuck}")
         overlapping = [
             each

@@ -37,6 +37,10 @@ class Model(Protocol):
         """Part a history into such that touch nothing in common, to be judged one by one."""
         ...
 
+    def describe(self, state: Any) -> str:
+        """Return a state in words, for a person."""
+        ...
+
     def contradiction(self, operations: Sequence[Operation]) -> str | None:
         """Return what is wrong whatever the order, if anything can be told at once."""
         ...
@@ -59,6 +63,9 @@ class RegisterModel:
         if not known or operation.result:
             return [value] if state == expected else []
         return [state] if state != expected else []
+
+    def describe(self, state: Any) -> str:
+        return "nil" if state is None else str(state)
 
     def parts(self, operations: Sequence[Operation]) -> Iterable[tuple[Model, Sequence[Operation]]]:
         return [(self, operations)]
@@ -106,7 +113,17 @@ class KVModel:
         for each in operations:
             groups.setdefault(lead(_keys_of(each)[0]), []).append(each)
         for group, part in groups.items():
-            yield KVModel([key for key in leader if lead(key) == group]), part
+            yield KVModel(sorted((key for key in leader if lead(key) == group), key=str)), part
+
+    def describe(self, state: tuple[Cell, ...]) -> str:
+        shown = []
+        for key, (value, versionstamp, greatest, begins, _) in zip(self._place, state, strict=True):
+            if versionstamp is None:
+                shown.append(f"{key} absent" + (f" (after {greatest})" if greatest else ""))
+            else:
+                at = versionstamp if isinstance(versionstamp, str) else "a version that nobody was told yet"
+                shown.append(f"{key} = {value} at {at}" + (" until it expires" if begins != _FOREVER else ""))
+        return "; ".join(shown)
 
     def contradiction(self, operations: Sequence[Operation]) -> str | None:
         """Tell versionstamps that don't grow, whatever their keys: each is new, and a later commit's is greater."""
@@ -257,6 +274,10 @@ class LeaseModel:
 
     def initial(self) -> Any:
         return (0, 0, 0, 0, None)
+
+    def describe(self, state: Any) -> str:
+        holder, greatest, _, _, value = state
+        return f"{f'held under token {holder}' if holder else 'free'}, last token {greatest}, value {value}"
 
     def parts(self, operations: Sequence[Operation]) -> Iterable[tuple[Model, Sequence[Operation]]]:
         return [(self, operations)]
