@@ -59,7 +59,7 @@ def note(state: StateService, name: str, job_id: str, *, batch_id: str | None = 
 
 def look_up(state: StateService, client: FluentClient, batch: BatchRecord) -> Absent | Arrived | Unknown:
     resolver = DoubtResolver(state=state, client=client, file=a_file("a.csv"), stop=threading.Event())
-    return resolver.resolve(batch, refs_of(BODY), others=[], confirmed=set())
+    return resolver.resolve(batch, refs_of(BODY), others=[], confirmed=set(), since=DAY)
 
 
 def test_a_batch_that_arrived_is_found(state: StateService, client: FluentClient) -> None:

@@ -24,28 +24,14 @@ class Mutant:
 
 SQLITE = (
     Mutant(
-        name="sqlite-checks-before-the-lock",
+        name="sqlite-commit-in-two-steps",
         file="kv/sqlite.py",
-        old="""        with _transaction(connection, self._path):
-            now = self._clock.now_us()
-            for name, versionstamp in commit.checks.items():
-                row = connection.execute(
-                    f"SELECT version FROM kv WHERE key = ? AND {_LIVE}",  # noqa: S608
-                    (name, now),
-                ).fetchone()
-                if (None if row is None else _versionstamp(row[0])) != versionstamp:
-                    return CommitResult(ok=False, versionstamp=None)
-""",
-        new="""        now = self._clock.now_us()
-        for name, versionstamp in commit.checks.items():
-            row = connection.execute(
-                f"SELECT version FROM kv WHERE key = ? AND {_LIVE}",  # noqa: S608
-                (name, now),
-            ).fetchone()
-            if (None if row is None else _versionstamp(row[0])) != versionstamp:
-                return CommitResult(ok=False, versionstamp=None)
-        with _transaction(connection, self._path):
-""",
+        old="            counted = connection.execute(\n",
+        new=(
+            '            connection.execute("COMMIT")\n'
+            '            connection.execute("BEGIN IMMEDIATE")\n'
+            "            counted = connection.execute(\n"
+        ),
         harm="Two workers take one lock: both checked it before either wrote.",
         caught_by=("kv-sqlite", "histories-sqlite"),
     ),
@@ -64,8 +50,8 @@ SQLITE = (
     Mutant(
         name="sqlite-version-stands-still",
         file="kv/sqlite.py",
-        old="UPDATE counter SET version = version + 1 RETURNING version",
-        new="UPDATE counter SET version = max(version, 1) RETURNING version",
+        old="UPDATE counter SET version = version + 1 WHERE",
+        new="UPDATE counter SET version = max(version, 1) WHERE",
         harm="A worker whose lock was taken and given back still passes its check, and writes.",
         caught_by=("kv-sqlite",),
     ),
@@ -262,8 +248,8 @@ LEASES = (
     Mutant(
         name="token-from-the-holder-alone",
         file="state/lease.py",
-        old="token = 1 + (int(fence.value) if fence is not None else 0)",
-        new="token = 1 + (holder.token if holder is not None else 0)",
+        old="token = 1 + count_from(fence)",
+        new="token = 1 + (from_entry(entry, LockInfo).token if entry is not None else 0)",
         harm="Tokens begin anew after every release.",
         caught_by=("holes", "laws", "histories-memory"),
     ),
@@ -286,8 +272,12 @@ LEASES = (
     Mutant(
         name="takes-over-a-live-lock",
         file="state/lease.py",
-        old="if entry is not None and holder is not None and not self._is_stale(entry, holder):",
-        new="if holder is not None and holder.acquired_at + timedelta(seconds=holder.timeout) > self._kv.now():",
+        old="        if (holder := self.holder(entry)) is not None:\n            return None, holder\n",
+        new=(
+            "        holder = self.holder(entry)\n"
+            "        if holder and holder.acquired_at + timedelta(seconds=holder.timeout) > self._kv.now():\n"
+            "            return None, holder\n"
+        ),
         harm="A file that takes longer than the timeout is sent by two workers.",
         caught_by=("holes",),
     ),
@@ -350,7 +340,7 @@ LEDGERS = (
     Mutant(
         name="unknown-commit-read-as-success",
         file="state/service.py",
-        old="                unknown = exc  # the same keys get the same values, fenced: writing them again is safe\n",
+        old="                unknown = exc\n",
         new="                unknown = exc\n                return\n",
         harm="A batch is sent without its entry; after a crash it is sent again.",
         caught_by=("laws",),
@@ -361,10 +351,14 @@ LEDGERS = (
         old="""                    self._state.save_batches(self._file, [*done, record], *self._leases)
                     done.clear()
                     point("send.intended")
-                    receipt = self._client.send_batch_body(job_id, batch.body, count=batch.count)
+                    receipt = self._client.send_batch_body(
+                        job_id, batch.body, count=batch.count, demand=self._demand_held
+                    )
 """,
         new="""                    point("send.intended")
-                    receipt = self._client.send_batch_body(job_id, batch.body, count=batch.count)
+                    receipt = self._client.send_batch_body(
+                        job_id, batch.body, count=batch.count, demand=self._demand_held
+                    )
                     self._state.save_batches(self._file, [*done, record], *self._leases)
                     done.clear()
 """,
