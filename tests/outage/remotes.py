@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.servers import PostgreSQLServer, RedisServer
+from tests.servers import NATSServer, PostgreSQLServer, RedisServer
 
 __all__ = ["REMOTES", "Remote", "Server"]
 
@@ -28,23 +28,25 @@ class Remote:
     """A store over TCP. To have another go through every test here, add its line below."""
 
     make_server: Callable[[Path], Server]
-    impatient: str
-    """Options in its URL by which an answer is given up after two seconds."""
-    own_space: str = ""
-    """An option that keeps one test's keys from another's; `{}` is a new name."""
+    space: str
+    """How a store of one's own is named, from the server's `url` and a `name`."""
+    impatient: str = ""
+    """What is added to its URL to give up an answer after two seconds."""
 
-    def url(self, server: Server, *, is_impatient: bool = False) -> str:
-        """Return the URL of a store that holds nothing yet."""
-        options = [self.own_space.format(uuid.uuid4().hex), self.impatient if is_impatient else ""]
-        query = "&".join(each for each in options if each)
-        return f"{server.url}?{query}" if query else server.url
+    def url(self, server: Server, *, name: str | None = None, is_impatient: bool = False) -> str:
+        """Return the URL of the store `name`, by default of one that holds nothing yet."""
+        url = self.space.format(url=server.url, name=name or uuid.uuid4().hex)
+        return url + self.impatient if is_impatient else url
 
 
 REMOTES = {
     "redis": Remote(
         make_server=RedisServer,
-        impatient="socket_timeout=2&socket_connect_timeout=2",
-        own_space="namespace={}",
+        space="{url}?namespace={name}",
+        impatient="&socket_timeout=2&socket_connect_timeout=2",
     ),
-    "postgresql": Remote(make_server=PostgreSQLServer, impatient="answer_timeout=2"),
+    "postgresql": Remote(
+        make_server=PostgreSQLServer, space="{url}?application_name={name}", impatient="&answer_timeout=2"
+    ),
+    "nats": Remote(make_server=NATSServer, space="{url}/{name}"),
 }
