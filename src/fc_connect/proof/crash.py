@@ -165,7 +165,11 @@ def _crash(
 ) -> CrashRun:
     rng = random.Random(seed)
     point = POINTS[seed % len(POINTS)]
-    kind = rng.choice([kind for kind, passed in passings.items() if point in passed] or list(passings))
+    # What only a run that carries on comes by, a second worker would do while the first is dead.
+    alone = [kind for kind in passings if KINDS[kind].workers == 1]
+    kind = rng.choice(
+        [kind for kind, passed in passings.items() if point in passed] or alone or list(passings)
+    )
     play.is_stranger = rng.random() < 0.1
     plan = _planned(rng, point, kind, passings[kind])
     # The store is shared by all runs; the folder's name is the workflow's.
