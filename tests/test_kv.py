@@ -30,6 +30,7 @@ from fc_connect.errors import (
 )
 from fc_connect.kv import Entry, Guarantee, Key, KVStore, open_kv
 from fc_connect.kv.keys import decode_key, encode_key, key_range
+from fc_connect.kv.sqlite import SQLiteKV
 from fc_connect.kv.steady import Anchor, SteadyClock
 from fc_connect.testing.kv import KVConformance
 from tests.servers import spare_port
@@ -228,6 +229,24 @@ class HeldClock(ManualClock):
             self.asked.set()
             assert self.go_on.wait(30)
         return now
+
+
+def test_in_a_file_a_commit_checks_and_writes_under_one_lock(tmp_path: Path) -> None:
+    statements: list[str] = []
+
+    class Traced(SQLiteKV):
+        def _connect(self) -> sqlite3.Connection:
+            connection = super()._connect()
+            connection.set_trace_callback(statements.append)
+            return connection
+
+    with Traced(tmp_path / "state.db") as kv:
+        statements.clear()
+        assert kv.atomic().check(("a",), None).set(("a",), 1).commit().ok
+
+    verbs = [each.split()[0] for each in statements]
+    assert verbs == ["BEGIN", "SELECT", "UPDATE", "INSERT", "COMMIT"]
+    assert statements[0] == "BEGIN IMMEDIATE"
 
 
 def test_in_a_file_a_key_is_gone_only_once_no_commit_is_under_way_that_found_it_there(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ SQLITE = (
             "            counted = connection.execute(\n"
         ),
         harm="Two workers take one lock: both checked it before either wrote.",
-        caught_by=("kv-sqlite", "histories-sqlite"),
+        caught_by=("kv-sqlite-more",),
     ),
     Mutant(
         name="sqlite-expired-counts-as-present",
