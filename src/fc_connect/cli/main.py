@@ -12,6 +12,7 @@ from fc_connect.cli.check import check, preview
 from fc_connect.cli.demo import demo
 from fc_connect.cli.init import init
 from fc_connect.cli.options import Settings, say
+from fc_connect.cli.prove import prove
 from fc_connect.cli.run import run
 from fc_connect.cli.sandbox import sandbox
 from fc_connect.cli.state import state
@@ -61,7 +62,7 @@ def cli(context: click.Context, log_level: str, log_format: str, debug: bool) ->
     context.obj.apply()
 
 
-for command in (init, demo, run, preview, check, state, sandbox):
+for command in (init, demo, run, preview, check, state, sandbox, prove):
     cli.add_command(command)
 
 

@@ -120,7 +120,7 @@ class KVStore(Protocol):
         """Yield the entries below `prefix` (itself left out; `()` is everything) in the order of their keys.
 
         `start` is included, `end` is not; both are whole keys below `prefix`. Pages inside: never loads
-        all. Each page is a consistent view, the whole is not.
+        all. What is there throughout is listed; an entry that changes meanwhile is listed as it was or as it is.
         """
         ...
 

@@ -11,13 +11,14 @@ import random
 import shutil
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from fc_connect.errors import FCConnectError
 from fc_connect.faults import POINTS
@@ -26,7 +27,19 @@ from fc_connect.proof.processes import Started, start
 from fc_connect.proof.scenario import KINDS, LEASE, Scenario, scenario
 from fc_connect.proof.victim import Blow
 
-__all__ = ["RECOVERY", "CrashReport", "CrashRun", "Passings", "count_passings", "crash_runs", "workplace"]
+__all__ = [
+    "RECOVERY",
+    "CrashReport",
+    "CrashRun",
+    "Passings",
+    "count_passings",
+    "crash_runs",
+    "in_order",
+    "workplace",
+]
+
+Task = TypeVar("Task")
+Done = TypeVar("Done")
 
 RECOVERY = LEASE + timedelta(seconds=5)
 """From a death to the end of the run that carries on, at most."""
@@ -84,7 +97,7 @@ class CrashReport:
 def crash_runs(
     stores: Mapping[str, str],
     *,
-    seeds: Sequence[int],
+    seeds: Iterable[int],
     side_by_side: int = 8,
     on_run: Callable[[CrashRun], None] = lambda run: None,
     kinds: Sequence[str] = tuple(KINDS),
@@ -96,6 +109,7 @@ def crash_runs(
 
     Args:
         stores: name → URL; the URL `sqlite` is a file in the run's own folder.
+        seeds: asked for the next one when it can begin.
         on_run: called with each run's outcome, in the order of the seeds, on the calling thread.
         recovery: what may pass at most from a death to the end of the run that carries on; None where the machine
             is too busy to judge by time.
@@ -103,7 +117,7 @@ def crash_runs(
         keep_in: where the folders of failed runs are kept for a person to look at.
     """
     report = CrashReport()
-    tasks = [(seed, name, url) for seed in seeds for name, url in stores.items()]
+    tasks = ((seed, name, url) for seed in seeds for name, url in stores.items())
     with workplace() as place, ThreadPoolExecutor(side_by_side) as pool:
         passings = count_passings(place, kinds=kinds, pool=pool)
 
@@ -111,10 +125,23 @@ def crash_runs(
             play = _Play(allowed=recovery, sabotage=sabotage)
             return _crash(*task, play=play, place=place, passings=passings, keep_in=keep_in)
 
-        for done in pool.map(one, tasks):
+        for done in in_order(pool, one, tasks, at_once=2 * side_by_side):
             report.add(done)
             on_run(done)
     return report
+
+
+def in_order(
+    pool: Executor, one: Callable[[Task], Done], tasks: Iterable[Task], *, at_once: int
+) -> Iterator[Done]:
+    """Do each task in the pool and yield what came of it, in order; a task is asked for when it can soon begin."""
+    waiting: deque[Future[Done]] = deque()
+    for task in tasks:
+        waiting.append(pool.submit(one, task))
+        if len(waiting) >= at_once:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,7 +21,7 @@ from typing import Any
 
 from fc_connect.errors import FCConnectError
 from fc_connect.faults import POINTS
-from fc_connect.proof.crash import Passings, count_passings, workplace
+from fc_connect.proof.crash import Passings, count_passings, in_order, workplace
 from fc_connect.proof.judge import faults_found, fencing_tokens
 from fc_connect.proof.processes import start
 from fc_connect.proof.scenario import LEASE, Scenario, scenario
@@ -82,7 +82,7 @@ class PauseReport:
 def pause_runs(
     stores: Mapping[str, str],
     *,
-    seeds: Sequence[int],
+    seeds: Iterable[int],
     side_by_side: int = 8,
     on_run: Callable[[PauseRun], None] = lambda run: None,
     points: Sequence[str] = POINTS,
@@ -92,7 +92,7 @@ def pause_runs(
 ) -> PauseReport:
     """Stop and overtake a worker once for every seed on every one of `stores`; arguments as `crash_runs`."""
     report = PauseReport()
-    tasks = [(seed, name, url) for seed in seeds for name, url in stores.items()]
+    tasks = ((seed, name, url) for seed in seeds for name, url in stores.items())
     with workplace() as place, ThreadPoolExecutor(side_by_side) as pool:
         passings = count_passings(place, kinds=kinds, pool=pool)
 
@@ -101,7 +101,7 @@ def pause_runs(
                 *task, points=points, place=place, passings=passings, sabotage=sabotage, keep_in=keep_in
             )
 
-        for done in pool.map(one, tasks):
+        for done in in_order(pool, one, tasks, at_once=2 * side_by_side):
             report.add(done)
             on_run(done)
     return report
