@@ -14,6 +14,7 @@ import msgspec
 from fc_connect import faults
 from fc_connect.kv import Key, commit, keys, memory
 from fc_connect.pipeline import ingest, jobs, sender
+from fc_connect.pipeline.rejects import RejectsFile
 from fc_connect.state import files, lease, owner
 from fc_connect.targets import confirmation
 from tests.simulation.threads import PoolShim, threading_shim, wait_shim
@@ -137,12 +138,14 @@ class _Context:
 _CONTEXT = SimpleNamespace(copy_context=_Context)
 
 
-class _NoRejects:
+class _NoRejects(RejectsFile):
     """Stands for the rejects file: in the simulation nothing is rejected, and no disk is touched."""
 
-    records = 0
-
     def __init__(self, *_: object, **__: object) -> None:
+        self.records = 0
+
+    @classmethod
+    def drop_drafts(cls, *_: object, **__: object) -> None:
         pass
 
     def append(self, path: object) -> None:

@@ -144,3 +144,5 @@ def test_the_simulator_finds_a_bug_that_is_planted(name: str, monkeypatch: pytes
     failures = run_seeds(SEEDS, mixes=bug.trouble, at_most=1)
 
     assert failures, f"{len(SEEDS)} seeds don't show that {name}"
+    monkeypatch.undo()
+    assert run_seeds([failures[0].seed], mixes=bug.trouble) == []
