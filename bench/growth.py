@@ -1,6 +1,6 @@
 """Whether state costs the same at 100 and at 1,000,000 tracked files, and whether renewals wait for claims.
 
-    python -m bench.growth [--files 1000000] [--state sqlite|redis|postgresql|memory|<URL>]
+    python -m bench.growth [--files 1000000] [--state sqlite|redis|postgresql|...|<URL>]
 
 Medians of a few hundred calls each. The ratio is what counts: both sizes are measured in one run, on one machine.
 While eight processes claim and free locks of their own, a renewal is held against a plain write to a key that nobody
@@ -12,16 +12,14 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import statistics
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Event
-from pathlib import Path
 
-from bench.workers import state_url
+from tests.stores import store_url
 
 from fc_connect.kv import KVStore, open_kv
 from fc_connect.state import FileRecord, StateService
@@ -117,8 +115,7 @@ def main() -> None:
     parser.add_argument("--state", default="sqlite")
     options = parser.parse_args()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fc-connect-growth-")))
-        url = "memory:" if options.state == "memory" else state_url(options.state, folder, stack)
+        url = stack.enter_context(store_url(options.state))
         report(stack.enter_context(open_kv(url)), url, files=options.files)
 
 

@@ -1,6 +1,6 @@
 """How many workers share how many files: each file once, and no worker starves.
 
-    python -m bench.workers [--workers 64] [--files 10000] [--order any] [--state redis|postgresql|sqlite|<URL>]
+    python -m bench.workers [--workers 64] [--files 10000] [--order any] [--state redis|postgresql|...|<URL>]
 
 Every worker is a process of its own, as on another machine; all meet in the store alone. What they delivered is
 counted by the sandbox. A worker starves if it delivers less than a tenth of its share.
@@ -21,8 +21,8 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
-from tests.servers import PostgreSQLServer, RedisServer
 from tests.shop import Shop
+from tests.stores import store_url
 
 from fc_connect.sandbox import Sandbox
 from fc_connect.state import FileStatus
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fc-connect-workers-")))
-        url = state_url(options.state, folder, stack)
+        url = stack.enter_context(store_url(options.state))
         sandbox = stack.enter_context(Sandbox(processing_time=timedelta(0)))
         shop = Shop(
             folder / "shop", sandbox, pipeline=f"w-{uuid.uuid4().hex[:8]}", state=url, order=options.order
@@ -46,19 +46,6 @@ def main() -> None:
         for number in range(options.files):
             shop.stock(f"stock-{number:05d}.csv", warehouse=f"W{number:05d}", rows=options.rows, age=number)
         measure(shop, workers=options.workers, files=options.files, rows=options.rows)
-
-
-def state_url(name: str, folder: Path, stack: ExitStack) -> str:
-    if name == "sqlite":
-        return f"sqlite:///{folder}/state.db"
-    servers = {"redis": RedisServer, "postgresql": PostgreSQLServer}
-    if name not in servers:
-        return name
-    (folder / name).mkdir()
-    server = servers[name](folder / name)
-    server.start()
-    stack.callback(server.stop)
-    return server.url
 
 
 def measure(shop: Shop, *, workers: int, files: int, rows: int) -> None:

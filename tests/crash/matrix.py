@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
 import click
 
@@ -19,54 +17,15 @@ from fc_connect.faults import POINTS
 from fc_connect.proof.crash import RECOVERY, CrashReport, CrashRun, crash_runs
 from fc_connect.proof.pauses import PauseRun, pause_runs
 from fc_connect.proof.scenario import KINDS
-from tests import servers
-
-
-class _Server(Protocol):
-    @property
-    def url(self) -> str: ...
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-class _DynamoDB(servers.DynamoDBServer):
-    """With a table, which is made when it is opened; the processes inherit what it is opened with."""
-
-    @property
-    def url(self) -> str:
-        os.environ.update(AWS_ACCESS_KEY_ID="tester", AWS_SECRET_ACCESS_KEY="not-a-secret")
-        return f"dynamodb://crash?region=eu-west-1&endpoint_url={self.endpoint_url}&durable=yes"
-
-
-# name: the class of a server with `start()`, `stop()` and `url`; a folder is all it needs.
-_SERVERS: dict[str, Callable[[Path], _Server]] = {
-    "redis": servers.RedisServer,
-    "postgresql": servers.PostgreSQLServer,
-    "nats": servers.NATSServer,
-    "deno": servers.DenoServer,
-    "dynamodb": _DynamoDB,
-}
+from tests.stores import SERVERS, store_url
 
 
 @contextmanager
 def _stores(names: Sequence[str]) -> Iterator[dict[str, str]]:
     """Yield the URLs of `names`, each a kind of store that is started here, or a URL."""
     with ExitStack() as running:
-        urls = {}
-        for name in names:
-            if name in _SERVERS:
-                folder = Path(
-                    running.enter_context(tempfile.TemporaryDirectory(prefix=f"fc-connect-{name}-"))
-                )
-                server = _SERVERS[name](folder)
-                server.start()
-                running.callback(server.stop)
-                urls[name] = server.url
-            else:
-                urls[name] = name
-        yield urls
+        # Runs on SQLite have a file of their own each.
+        yield {name: name if name == "sqlite" else running.enter_context(store_url(name)) for name in names}
 
 
 def _tell(run: CrashRun) -> None:
@@ -123,7 +82,7 @@ def _pause(states: Sequence[str], seeds: range, side_by_side: int, keep: Path | 
     "--state",
     "states",
     multiple=True,
-    default=("sqlite", *_SERVERS),
+    default=("sqlite", *SERVERS),
     show_default=True,
     help="A store: a kind, of which a server is started, or a URL. May be repeated.",
 )

@@ -11,35 +11,23 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import random
 import sys
-import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
-from fc_connect.kv import open_kv
-from fc_connect.proof.disturbances import BusyFile, NetworkTrouble
-from fc_connect.proof.histories import Disturbance, record, record_leases
 from fc_connect.proof.history import History
-from fc_connect.proof.killed import record_killed
 from fc_connect.proof.linearizability import Verdict, check
-from fc_connect.proof.proxy import Proxy
-from tests.servers import PostgreSQLServer, RedisServer
+from fc_connect.proof.recorder import Recorder
+from tests.stores import SERVERS, store_url
 
-SERVERS: dict[str, Any] = {"redis": RedisServer, "postgresql": PostgreSQLServer}
-"""Stores that need a server: a class with `start()`, `stop()` and `url`, made with a folder."""
-
-_CLIENTS = 5
 _CHUNK = 25
 
 
@@ -74,10 +62,7 @@ def run(
     """Record and judge one history for each seed, on the stores in turn; give what came of them by store."""
     tallies = {name: Tally() for name in stores}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fc-connect-histories-")))
-        urls = {
-            name: stack.enter_context(_url(name, folder / str(number))) for number, name in enumerate(stores)
-        }
+        urls = {name: stack.enter_context(store_url(name)) for name in stores}
         tasks = []
         for number, name in enumerate(stores):
             mine = seeds[number :: len(stores)]
@@ -91,62 +76,14 @@ def run(
     return tallies
 
 
-@contextmanager
-def _url(name: str, folder: Path) -> Iterator[str]:
-    folder.mkdir()
-    if name in SERVERS:
-        server = SERVERS[name](folder)
-        server.start()
-        try:
-            yield server.url
-        finally:
-            server.stop()
-    elif name == "sqlite":
-        yield f"sqlite:///{folder}/state.db"
-    elif name == "memory":
-        yield "memory:"
-    else:
-        yield name
-
-
 def _share(name: str, url: str, seeds: Sequence[int], failures: Path, trouble: bool) -> Tally:
     """Record the histories of `seeds` in this process."""
     logging.disable(logging.WARNING)  # of what is cut on purpose
-    sys.setswitchinterval(0.0005)  # threads that take turns seldom hardly meet
     tally = Tally()
-    with ExitStack() as stack:
-        quiet = stack.enter_context(open_kv(url))
-        proxy = None
-        stores = [quiet]
-        if urlsplit(url).hostname is not None:
-            proxy = stack.enter_context(Proxy.before(url, seed=seeds[0]))
-            stores = [stack.enter_context(open_kv(proxy.url(url))) for _ in range(2)]
-        elif not url.startswith("memory:"):
-            stores.append(stack.enter_context(open_kv(url)))
-        clients = [stores[number % len(stores)] for number in range(_CLIENTS)]
-        began = time.monotonic()
-        record(clients, seed=0, quiet=quiet)
-        within = time.monotonic() - began
+    with Recorder(url, trouble=trouble, seed=seeds[0]) as recorder:
         for seed in seeds:
-            rng = random.Random(f"{seed}/kind")
-            disturbance: Disturbance | None = None
-            if trouble and rng.random() < 0.6:
-                if proxy is not None:
-                    disturbance = NetworkTrouble(proxy, within=within)
-                elif url.startswith("sqlite:"):
-                    disturbance = BusyFile(Path(url.removeprefix("sqlite:///")))
-            is_lease = rng.random() < 0.25
-            kind = ("lease" if is_lease else "kv") + (" disturbed" if disturbance else "")
-            operations = rng.randint(30, 60)
             try:
-                if trouble and url.startswith("sqlite:") and rng.random() < 0.05:
-                    kind = "kv killed"
-                    history = record_killed(url, seed=seed)
-                else:
-                    recorder = record_leases if is_lease else record
-                    history = recorder(
-                        clients, seed=seed, operations=operations, disturbance=disturbance, quiet=quiet
-                    )
+                kind, history = recorder.record(seed)
             except Exception:  # noqa: BLE001 (whatever it is, the report names its seed)
                 tally.verdicts["error"] += 1
                 tally.failures.append(_replay(seed, name) + "\n" + traceback.format_exc(limit=-6))

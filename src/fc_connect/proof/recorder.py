@@ -24,7 +24,7 @@ _CLIENTS = 5
 _DISTURBED = 0.6
 _LEASES = 0.25
 _KILLED = 0.05
-_PLAIN = {"redis", "postgresql", "postgres", "nats", "dynamodb"}
+_PLAIN = {"redis", "postgresql", "postgres", "nats", "deno+http"}
 """Schemes whose connections a proxy may cut: what is encrypted demands the server's own name."""
 
 
@@ -34,10 +34,12 @@ class Recorder:
     Args:
         url: of the store.
         trouble: whether anything is disturbed at all.
+        seed: of the proxy's own choices.
     """
 
-    def __init__(self, url: str, *, trouble: bool = True) -> None:
+    def __init__(self, url: str, *, trouble: bool = True, seed: int = 0) -> None:
         self._url = url
+        self._seed = seed
         self._trouble = trouble
         self._stack = ExitStack()
         self._within = 0.0
@@ -50,7 +52,7 @@ class Recorder:
             self._proxy: Proxy | None = None
             parts = urlsplit(self._url)
             if self._trouble and parts.scheme in _PLAIN and parts.hostname is not None:
-                self._proxy = self._stack.enter_context(Proxy.before(self._url))
+                self._proxy = self._stack.enter_context(Proxy.before(self._url, seed=self._seed))
                 through = self._proxy.url(self._url)
                 stores = [self._stack.enter_context(open_kv(through)) for _ in range(2)]
             elif parts.scheme != "memory":
