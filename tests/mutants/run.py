@@ -64,7 +64,7 @@ DETECTORS: dict[str, tuple[str, ...]] = {
     "histories-memory": _histories("memory", 150),
     "histories-sqlite": _histories("sqlite", 100),
     "histories-redis": _histories("{redis}", 120),
-    "histories-postgresql": _histories("{postgresql}", 60),
+    "histories-postgresql": _histories("{postgresql}", 300),
 }
 """What may notice a bug: commands that then fail."""
 
