@@ -41,9 +41,10 @@ def test_a_pattern_matches_or_is_refused_and_never_leads_elsewhere(pattern: str,
 @pytest.mark.parametrize(
     ("pattern", "path"),
     [
-        ("*a*a*a*a*a*a*b", "a" * 60),
-        ("**/" * 6 + "x", "a/" * 40 + "y"),
-        ("[!b]*" * 6 + "b", "a" * 60),
+        ("*a*a*a*a*a*a*b", "a" * 255),
+        ("*_*_*_*.csv", "_" * 255),
+        ("**/" * 6 + "x", "a/" * 500 + "y"),
+        ("[!b]*" * 6 + "b", "a" * 255),
         ("{" + ",".join(["a*"] * 900) + "}", "b" * 1000),
     ],
 )
@@ -54,7 +55,7 @@ def test_matching_a_hostile_name_ends(pattern: str, path: str) -> None:
 
     assert not compiled.matches(path)
 
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 5
 
 
 @examples(300)

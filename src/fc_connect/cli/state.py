@@ -171,7 +171,9 @@ def reset(pipeline_file: Path, paths: tuple[str, ...], yes: bool) -> int:
     Example: fc-connect state reset stock.csv
     """
     if not yes:
-        click.confirm(f"{', '.join(paths)}: everything is sent again by the next run. Go on?", abort=True)
+        click.confirm(
+            f"{one_line(', '.join(paths))}: everything is sent again by the next run. Go on?", abort=True
+        )
 
     def forget(service: StateService, record: FileRecord) -> str:
         with service.lock(f"file:{record.path_id}", about=f"reset of {record.file_name}") as lease:

@@ -48,7 +48,7 @@ def list_profiles(*, directory: Path | str | None = None) -> list[str]:
         return []
     except OSError as exc:
         raise ConfigurationError(f"{base}: profiles can't be listed: {exc.strerror}.") from exc
-    return [f.name for f in folders if not f.name.startswith(".") and (f / "profile.json").is_file()]
+    return [f.name for f in folders if not f.name.startswith(".") and _is_file(f / "profile.json")]
 
 
 def load_profile(name: str, *, retailer: str | None = None, directory: Path | str | None = None) -> Profile:
@@ -64,7 +64,7 @@ def load_profile(name: str, *, retailer: str | None = None, directory: Path | st
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"Profile {name!r} isn't a name. {_available(base)}")
     folder = base / name
-    if not (folder / "profile.json").is_file():
+    if not _is_file(folder / "profile.json"):
         raise ConfigurationError(f"There is no profile {name!r} in {base}. {_available(base)}")
     problems: list[str] = []
     profile = _read(folder / "profile.json", problems)
@@ -88,6 +88,13 @@ def load_profile(name: str, *, retailer: str | None = None, directory: Path | st
     )
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than file systems allow; a folder that may not be entered
+        return False
+
+
 def _base(directory: Path | str | None) -> Path:
     if directory is not None:
         return Path(directory).expanduser()
@@ -107,7 +114,7 @@ def _available(base: Path) -> str:
 
 def _retailer(folder: Path, ref: str, problems: list[str]) -> tuple[str | None, str | None]:
     path = folder / f"retailer.{ref}.json"
-    if not _NAME.fullmatch(ref) or not path.is_file():
+    if not _NAME.fullmatch(ref) or not _is_file(path):
         known = sorted(p.name[len("retailer.") : -len(".json")] for p in folder.glob("retailer.*.json"))
         listed = f"available: {', '.join(known)}" if known else "the profile has none"
         problems.append(f"there is no retailer {ref!r}; {listed}")
@@ -120,7 +127,7 @@ def _retailer(folder: Path, ref: str, problems: list[str]) -> tuple[str | None, 
 
 def _user(folder: Path, user: str, problems: list[str]) -> tuple[str, str]:
     path = folder / f"user.{user}.json"
-    if not _NAME.fullmatch(user) or not path.is_file():
+    if not _NAME.fullmatch(user) or not _is_file(path):
         problems.append(f"there is no file user.{user}.json for the user {user!r}")
         return "", ""
     content = _read(path, problems)

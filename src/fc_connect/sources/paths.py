@@ -157,6 +157,10 @@ def _set_end(text: str, start: int, pattern: str) -> int:
 
 def _regex(alternative: str, pattern: str) -> str:
     parts = alternative.split("/")
+    # `**/**/` spans what `**/` does, and each repetition would multiply the ways to try.
+    parts = [
+        part for place, part in enumerate(parts) if part != "**" or parts[place + 1 : place + 2] != ["**"]
+    ]
     made = []
     for place, part in enumerate(parts):
         is_last = place == len(parts) - 1
@@ -171,28 +175,38 @@ def _regex(alternative: str, pattern: str) -> str:
 
 
 def _part_regex(part: str, pattern: str) -> str:
-    made, place = [], 0
+    """Translate a part. What follows a `*` is taken where it first fits, and never elsewhere.
+
+    That finds every match, for the next `*` takes up the rest; and it is what makes the name of a hostile file cost no
+    more than its length, however many stars there are.
+    """
+    pieces, place = [""], 0  # between the stars
     while place < len(part):
         char = part[place]
         if char == "*":
-            made.append("[^/]*")
+            pieces.append("")
         elif char == "?":
-            made.append("[^/]")
+            pieces[-1] += "[^/]"
         elif char == "[":
             end = _set_end(part, place, pattern)
             members = part[place + 1 : end]
             negated = members[0] in "!^"
             inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", members[1:] if negated else members)
-            made.append(f"(?!/)[{'^' if negated else ''}{inner}]")
+            pieces[-1] += f"(?!/)[{'^' if negated else ''}{inner}]"
             place = end
         else:
-            made.append(re.escape(char))
+            pieces[-1] += re.escape(char)
         place += 1
+    first, *others = pieces
+    made = first
+    if others:
+        *middle, last = others
+        made += "".join(f"(?>[^/]*?{piece})" for piece in middle if piece) + "[^/]*" + last
     try:
-        re.compile("".join(made))
+        re.compile(made)
     except re.error as exc:
         raise ConfigurationError(f"The pattern {pattern!r} can't be read: {exc}.") from exc
-    return "".join(made)
+    return made
 
 
 def _common_prefix(prefixes: list[str]) -> str:
