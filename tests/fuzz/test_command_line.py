@@ -30,10 +30,12 @@ WORDS = st.sampled_from(
 @examples(150)
 @given(
     st.sampled_from(COMMANDS),
-    st.lists(WORDS | st.text(st.characters(exclude_characters="\0"), max_size=4), max_size=5),
+    st.lists(WORDS | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4), max_size=5),
 )
 @example(["state", "prune"], ["--older-than", "9" * 30 + "d"])
 @example(["run"], ["\udcff"])
+@example(["init"], ["/dev/null"])
+@example(["init"], ["x" * 300])
 @example(["state", "reset"], ["\udcff"])
 @example(["preview"], ["--rows", "9" * 5000])
 def test_any_arguments_end_with_an_exit_code_that_is_documented(

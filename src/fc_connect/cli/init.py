@@ -25,15 +25,25 @@ def init(folder: Path) -> int:
     """
     template = resources.files("fc_connect.cli") / "template"
     names = ["pipeline.yaml", "inventory.mapping.json", "inbox/stock-sample.csv"]
-    taken = [name for name in names if (folder / name).exists()]
+    try:
+        taken = [name for name in names if (folder / name).exists()]
+    except OSError as exc:
+        raise ConfigurationError(
+            f"{folder} can't be looked into: {exc.strerror}. Name another folder."
+        ) from exc
     if taken:
         raise ConfigurationError(
             f"{folder} holds already: {', '.join(taken)}. Nothing was written: name another folder."
         )
     for name in names:
         target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((template / name).read_bytes())
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((template / name).read_bytes())
+        except OSError as exc:
+            raise ConfigurationError(
+                f"{target} can't be written: {exc.strerror}. Name another folder."
+            ) from exc
         say(f"wrote {target}")
     say(
         f"\nNext, in {folder}:\n"
