@@ -315,8 +315,9 @@ class LeaseModel:
             token = operation.result[0] if known else greatest + 1
             if holder or token <= greatest:
                 return []
-            # One of unknown outcome has no holder: it stays until it expires.
-            return [(token, token, operation.invoked + given[0] * 1_000_000 - _SLACK, _FOREVER, value)]
+            # One of unknown outcome may have been taken, and given back at once because what had to follow failed.
+            begins = operation.invoked + given[0] * 1_000_000 - _SLACK if known else 0
+            return [(token, token, begins, _FOREVER, value)]
         if name == "force":
             return [(0, greatest, 0, 0, value)]
         if known and operation.result is False:
