@@ -54,7 +54,8 @@ class Entry:
     key: Key
     value: Any
     versionstamp: str
-    """Opaque; compared as text, a later write to keys with the same first part has a greater one."""
+    """Opaque, and never given twice. Compared as text, while a key is there its versionstamp grows, and of two writes
+    to keys with the same first part, one that begins after the other has ended has the greater one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

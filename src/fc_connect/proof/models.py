@@ -77,7 +77,7 @@ class RegisterModel:
 # What is known of a key: (value, versionstamp, greatest versionstamp so far, may expire from, must have expired by).
 # No versionstamp: the key is absent. A versionstamp that nobody was told yet is a number of its own.
 Cell = tuple[Any, str | int | None, str, int, int]
-_NEVER_SET: Cell = (None, None, "", 0, 0)
+_ABSENT: Cell = (None, None, "", 0, 0)
 
 
 class KVModel:
@@ -85,14 +85,15 @@ class KVModel:
 
     `get(key)` answers None or (value, versionstamp); `snapshot(keys)` the same of many at once;
     `commit(checks, sets, deletes)` with checks as (key, versionstamp or None), sets as (key, value, milliseconds to
-    live or None) and deletes as keys, answers (whether every check held, versionstamp). Versionstamps only grow.
+    live or None) and deletes as keys, answers (whether every check held, versionstamp). While a key is there, its
+    versionstamp grows.
     """
 
     def __init__(self, keys: Sequence[Any] = ()) -> None:
         self._place = {key: number for number, key in enumerate(keys)}
 
     def initial(self) -> Any:
-        return (_NEVER_SET,) * len(self._place)
+        return (_ABSENT,) * len(self._place)
 
     def parts(self, operations: Sequence[Operation]) -> Iterable[tuple[Model, Sequence[Operation]]]:
         """Part by keys: those that were ever named together belong together."""
@@ -117,9 +118,9 @@ class KVModel:
 
     def describe(self, state: tuple[Cell, ...]) -> str:
         shown = []
-        for key, (value, versionstamp, greatest, begins, _) in zip(self._place, state, strict=True):
+        for key, (value, versionstamp, _, begins, _) in zip(self._place, state, strict=True):
             if versionstamp is None:
-                shown.append(f"{key} absent" + (f" (after {greatest})" if greatest else ""))
+                shown.append(f"{key} absent")
             else:
                 at = versionstamp if isinstance(versionstamp, str) else "a version that nobody was told yet"
                 shown.append(f"{key} = {value} at {at}" + (" until it expires" if begins != _FOREVER else ""))
@@ -188,7 +189,7 @@ class KVModel:
             cells = list(after)
             new = stamp if stamp is not None else id(operation)
             for key in deletes:
-                cells[self._place[key]] = _absent(cells[self._place[key]])
+                cells[self._place[key]] = _ABSENT
             for key, value, lifetime in sets:
                 greatest = cells[self._place[key]][2]
                 if stamp is not None and stamp <= greatest:
@@ -217,7 +218,7 @@ class KVModel:
             may_be_gone = operation.outcome is Outcome.UNKNOWN or operation.returned >= cell[3]
             if cell[3] == _FOREVER:
                 may_be_gone = False
-            gone = [_with(each, place, _absent(cell)) for each in states] if may_be_gone else []
+            gone = [_with(each, place, _ABSENT) for each in states] if may_be_gone else []
             states = [*(states if may_live else []), *gone]
         return states
 
@@ -250,10 +251,6 @@ def _keys_of(operation: Operation) -> list[Any]:
         return list(given[0])
     checks, sets, deletes = given
     return [*(each[0] for each in checks), *(each[0] for each in sets), *deletes]
-
-
-def _absent(cell: Cell) -> Cell:
-    return (None, None, cell[2], 0, 0)
 
 
 def _with(state: tuple[Cell, ...], place: int, cell: Cell) -> tuple[Cell, ...]:
