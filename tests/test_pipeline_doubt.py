@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from fc_connect.clock import ManualClock
 from fc_connect.errors import StoppedError
 from fc_connect.fluent import Credentials, FluentClient
+from fc_connect.kv import Entry, Key
 from fc_connect.kv.memory import MemoryKV
 from fc_connect.pipeline.doubt import Absent, Arrived, DoubtResolver, refs_of
 from fc_connect.sandbox import Sandbox
@@ -39,13 +40,30 @@ class EventfulClock(ManualClock):
         return event.is_set()
 
 
+class SlowKV(MemoryKV):
+    """A store that takes so long for an answer that something happens meanwhile."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock=clock)
+        self._manual = clock
+        self.meanwhile: Callable[[], object] | None = None
+
+    def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+            self._manual.advance(timedelta(seconds=10))
+        return super().get_many(keys)
+
+
 class Bench:
     """A batch that was on its way in a job of a sandbox."""
 
     def __init__(self, sandbox: Sandbox, client: FluentClient) -> None:
         self.client = client
         self.clock = EventfulClock()
-        self.state = StateService(MemoryKV(clock=self.clock), workflow_id="w", clock=self.clock)
+        self.kv = SlowKV(self.clock)
+        self.state = StateService(self.kv, workflow_id="w", clock=self.clock)
         self.stop = threading.Event()
         self.job_id = client.create_job("j").id
 
@@ -80,6 +98,14 @@ def test_a_request_that_was_given_up_just_now_may_still_arrive_however_old_its_i
     bench: Bench,
 ) -> None:
     bench.clock.meanwhile = bench.arrive
+
+    answer = bench.resolve()
+
+    assert isinstance(answer, Arrived)
+
+
+def test_a_look_that_took_long_is_as_old_as_its_first_answer(bench: Bench) -> None:
+    bench.kv.meanwhile = bench.arrive
 
     answer = bench.resolve()
 

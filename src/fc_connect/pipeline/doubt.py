@@ -85,12 +85,15 @@ class DoubtResolver:
         Raises:
             StoppedError: the run was told to stop before it could be told.
         """
-        answer = self._look(record, refs, others, confirmed)
-        # However far the clocks of two machines are apart, no longer than it takes.
+        # However far the clocks of two machines are apart, no longer than it takes. Counted before the look: it may take
+        # long itself, and what it tells is as old as its first answer.
         left = min(_SETTLE - (self._state.kv.now() - since), _SETTLE)
+        asked_at = self._state.clock.monotonic()
+        answer = self._look(record, refs, others, confirmed)
         if isinstance(answer, Absent) and left > timedelta(0):
             # The request may still be on its way through a gateway.
-            if self._state.clock.wait(self._stop, left):
+            left -= timedelta(seconds=self._state.clock.monotonic() - asked_at)
+            if self._state.clock.wait(self._stop, max(left, timedelta(0))):
                 raise self._stopped(record)
             answer = self._look(record, refs, others, confirmed)
         return answer
