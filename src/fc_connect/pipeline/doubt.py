@@ -85,8 +85,8 @@ class DoubtResolver:
         Raises:
             StoppedError: the run was told to stop before it could be told.
         """
-        # However far the clocks of two machines are apart, no longer than it takes. Counted before the look: it may take
-        # long itself, and what it tells is as old as its first answer.
+        # However far the clocks of two machines are apart, no longer than it takes. Counted before the look: it may
+        # take long itself, and what it tells is as old as its first answer.
         left = min(_SETTLE - (self._state.kv.now() - since), _SETTLE)
         asked_at = self._state.clock.monotonic()
         answer = self._look(record, refs, others, confirmed)
