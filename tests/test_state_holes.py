@@ -311,3 +311,34 @@ def test_without_a_clock_a_holder_that_renews_keeps_its_lock_whatever_its_clock_
         finally:
             stop.set()
             holder.join()
+
+
+@pytest.mark.parametrize("batches", [98, 99, 100, 101, 250])
+def test_a_file_of_many_batches_is_compacted_under_its_locks(state: StateService, batches: int) -> None:
+    file = a_file()
+    with state.lock(file.lock_name) as lock, state.lock("turn") as turn:
+        state.save_file(file.moved_to(FileStatus.PROCESSING, at=DAY), lock)
+        for at in range(0, batches, 45):
+            numbers = range(at, min(at + 45, batches))
+            state.save_batches(
+                file,
+                [
+                    BatchRecord(
+                        number=n,
+                        state=BatchState.SENT,
+                        sha256="0",
+                        count=1,
+                        job_id="j",
+                        batch_id=f"b{n}",
+                        at=DAY,
+                    )
+                    for n in numbers
+                ],
+                lock,
+                turn,
+            )
+
+        state.complete_file(file, lock, turn)
+
+    assert not list(state.batches.of(file))
+    assert state.is_file_processed(file)

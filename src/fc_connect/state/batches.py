@@ -115,9 +115,10 @@ class BatchLedger:
         """
         removed = 0
         keys: list[Key] = []
+        at_once = MAX_COMMIT_KEYS - len(leases)  # each lease is one more key of the commit
         for entry in self._kv.list((self._workflow, "batch", file_id)):
             keys.append(entry.key)
-            if len(keys) == MAX_COMMIT_KEYS:
+            if len(keys) == at_once:
                 removed += self._delete(keys, leases)
         return removed + self._delete(keys, leases)
 
