@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fc_connect.errors import KVUnavailableError
 from fc_connect.fluent import FluentClient
-from fc_connect.kv import open_kv
+from fc_connect.kv import Atomic, open_kv
 from fc_connect.pipeline.doubt import Absent, Arrived, DoubtResolver, Unknown, refs_of
 from fc_connect.sandbox import Sandbox
 from fc_connect.state import BatchRecord, BatchState, FileRecord, StateService
@@ -86,5 +88,39 @@ def test_what_may_be_another_files_batch_proves_nothing(state: StateService, cli
     batch = note(state, "a.csv", job_id)
     note(state, "b.csv", job_id)
     client.send_batch_body(job_id, BODY, count=3)
+
+    assert isinstance(look_up(state, client, batch), Unknown)
+
+
+def test_what_proved_nothing_proves_nothing_later_either(state: StateService, client: FluentClient) -> None:
+    job_id = client.create_job("inventory").id
+    batch = note(state, "a.csv", job_id)
+    note(state, "b.csv", job_id)
+    client.send_batch_body(job_id, BODY, count=3)
+    look_up(state, client, batch)
+
+    assert isinstance(look_up(state, client, batch), Unknown)  # as the next run asks, and a person's `retry`
+
+
+def test_of_two_that_it_may_be_neither_is_taken_after_a_crash(
+    state: StateService, client: FluentClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = client.create_job("inventory").id
+    batch = note(state, "a.csv", job_id)
+    for _ in range(2):
+        client.send_batch_body(job_id, BODY, count=3)
+    whole = state.kv.atomic
+
+    def dies_at_the_second() -> Atomic:
+        monkeypatch.setattr(state.kv, "atomic", dies)
+        return whole()
+
+    def dies() -> Atomic:
+        raise KVUnavailableError("gone")
+
+    monkeypatch.setattr(state.kv, "atomic", dies_at_the_second)
+    with suppress(KVUnavailableError):
+        look_up(state, client, batch)
+    monkeypatch.setattr(state.kv, "atomic", whole)
 
     assert isinstance(look_up(state, client, batch), Unknown)

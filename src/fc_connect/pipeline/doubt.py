@@ -128,10 +128,12 @@ class DoubtResolver:
         # In this order: a batch that another file had on its way while we listed is `sending` still, or owned now.
         elsewhere = batches.others_sending(job_id, self._file)
         matches = batches.unowned(job_id, matches)
+        disowned = batches.disowned(job_id, matches)
+        matches = [each for each in matches if each not in disowned]
         alike = 1 + sum(other == refs for other in others)
         if matches and not elsewhere and len(matches) == alike:
             return Arrived(matches[0])
-        if not matches:
+        if not matches and not disowned:
             return Absent()
         batches.disown(job_id, matches)  # nobody may take them for theirs later
         return Unknown("other batches name the same entities")

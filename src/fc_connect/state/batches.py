@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from fc_connect.errors import KVCorruptError
 from fc_connect.faults import point
-from fc_connect.kv.base import MAX_COMMIT_KEYS, Atomic, Key, KVStore
+from fc_connect.kv.base import MAX_COMMIT_KEYS, Atomic, Entry, Key, KVStore
 from fc_connect.state.files import FileRecord
 from fc_connect.state.lease import Lease, commit_under
 from fc_connect.state.records import from_entry, to_json
@@ -66,7 +66,7 @@ class BatchLedger:
         for batch in batches:
             write.set((*self._prefix(file), batch.number), to_json(batch))
             if batch.batch_id is not None:
-                owner = (self._workflow, "sent", batch.job_id, batch.batch_id)
+                owner = self._owner_key(batch.job_id, batch.batch_id)
                 write.set(owner, file.file_id, expire_in=OWNER_KEPT)
         return write
 
@@ -78,14 +78,25 @@ class BatchLedger:
 
     def unowned(self, job_id: str, batch_ids: Sequence[str]) -> list[str]:
         """Return those of a job's batches that no file's ledger has marked as sent."""
-        entries = self._kv.get_many([(self._workflow, "sent", job_id, each) for each in batch_ids])
-        return [each for each, entry in zip(batch_ids, entries, strict=True) if entry is None]
+        owners = self._owners(job_id, batch_ids)
+        return [each for each, owner in owners.items() if owner is None or owner.value is None]
+
+    def disowned(self, job_id: str, batch_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of a job's batches that `disown` has noted."""
+        owners = self._owners(job_id, batch_ids)
+        return frozenset(each for each, owner in owners.items() if owner is not None and owner.value is None)
 
     def disown(self, job_id: str, batch_ids: Sequence[str]) -> None:
-        """Note that batches can't be told to be anybody's, so that nobody takes them for theirs."""
-        for batch_id in batch_ids:
-            key = (self._workflow, "sent", job_id, batch_id)
-            self._kv.atomic().check(key, None).set(key, None, expire_in=OWNER_KEPT).commit()
+        """Note that batches can't be told to be anybody's, so that nobody takes them for theirs.
+
+        All in one commit: were one of two left, it would look like the only one that it can be.
+        """
+        while left := [each for each, owner in self._owners(job_id, batch_ids).items() if owner is None]:
+            write = self._kv.atomic()
+            for batch_id in left[:MAX_COMMIT_KEYS]:
+                key = self._owner_key(job_id, batch_id)
+                write.check(key, None).set(key, None, expire_in=OWNER_KEPT)
+            write.commit()
 
     def others_sending(self, job_id: str, file: FileRecord) -> bool:
         """Say whether another file has a batch on its way, or in doubt, in this job."""
@@ -134,6 +145,13 @@ class BatchLedger:
         count = len(keys)
         keys.clear()
         return count
+
+    def _owners(self, job_id: str, batch_ids: Sequence[str]) -> dict[str, Entry | None]:
+        keys = [self._owner_key(job_id, each) for each in batch_ids]
+        return dict(zip(batch_ids, self._kv.get_many(keys), strict=True))
+
+    def _owner_key(self, job_id: str, batch_id: str) -> Key:
+        return (self._workflow, "sent", job_id, batch_id)
 
     def _prefix(self, file: FileRecord) -> Key:
         return (self._workflow, "batch", file.file_id, file.run)
