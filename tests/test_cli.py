@@ -8,13 +8,17 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from fc_connect.cli.main import cli
+from fc_connect.cli.state import retry
 from fc_connect.sandbox import Sandbox
+from fc_connect.state import FileRecord, FileStatus
+from fc_connect.state.files import FileLedger
 from tests.shop import Shop
 
 
@@ -211,3 +215,28 @@ def test_a_disk_that_is_full_stops_the_run_and_loses_nothing(shop: Shop) -> None
     assert result.success
     assert set(shop.deliveries().values()) == {1}
     assert len(shop.deliveries()) == 20_000
+
+
+def test_a_retry_leaves_a_file_alone_that_a_run_finished_meanwhile(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = datetime(2026, 1, 15, tzinfo=UTC)
+    file = FileRecord(
+        source="file:///inbox", file_name="a.csv", fingerprint="v1", last_modified=changed, file_size=1
+    )
+    pipeline = shop.pipeline()
+    with pipeline.open_store() as kv:
+        service = pipeline.open_state(kv)
+        failed = file.moved_to(FileStatus.FAILED, at=changed)
+        service.save_file(failed)
+
+        def listed_long_ago(_: FileLedger) -> Iterator[FileRecord]:
+            yield failed
+            service.complete_file(failed)
+
+        monkeypatch.setattr(FileLedger, "all", listed_long_ago)
+
+        told = CliRunner().invoke(retry, ["a.csv", "-p", str(shop.pipeline_file)], standalone_mode=False)
+
+        assert "is completed" in told.output
+        assert service.is_file_processed(file)

@@ -150,9 +150,12 @@ def retry(pipeline_file: Path, paths: tuple[str, ...]) -> int:
     """
 
     def free(service: StateService, record: FileRecord) -> str:
-        if record.status in {FileStatus.COMPLETED, FileStatus.PENDING, FileStatus.PROCESSING}:
-            return f"is {record.status}: nothing to retry"
-        with service.lock(f"file:{record.path_id}", about=f"retry of {record.file_name}") as lease:
+        with service.lock(record.lock_name, about=f"retry of {record.file_name}") as lease:
+            record = (
+                service.files.get(record.file_id) or record
+            )  # a run may have finished it since it was listed
+            if record.status in {FileStatus.COMPLETED, FileStatus.PENDING, FileStatus.PROCESSING}:
+                return f"is {record.status}: nothing to retry"
             again = replace(record.moved_to(FileStatus.PENDING, at=service.kv.now()), attempts=0)
             service.save_file(again, lease)
         return "is tried again by the next run"
@@ -176,7 +179,7 @@ def reset(pipeline_file: Path, paths: tuple[str, ...], yes: bool) -> int:
         )
 
     def forget(service: StateService, record: FileRecord) -> str:
-        with service.lock(f"file:{record.path_id}", about=f"reset of {record.file_name}") as lease:
+        with service.lock(record.lock_name, about=f"reset of {record.file_name}") as lease:
             service.reset_file(record, lease)
         return "is forgotten: the next run sends it whole"
 
