@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from fc_connect.kv.memory import MemoryKV
 from fc_connect.sandbox import Sandbox
 from fc_connect.state import FileStatus
+from fc_connect.state.files import digest_of
 from tests.shop import Shop
+from tests.test_state_holes import a_dead_workers_locks
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
@@ -76,3 +80,29 @@ def test_workers_of_one_command_share_the_files(shop: Shop) -> None:
     assert '"files_processed": 20' in output
     assert set(shop.deliveries().values()) == {1}
     assert len(shop.deliveries()) == 20 * ROWS
+
+
+class Clockless(MemoryKV):
+    """A store that can't tell when a lock expired."""
+
+    has_clock = False
+
+
+@pytest.mark.parametrize("order", ["any", "time"])
+def test_a_run_takes_over_from_a_dead_machine_also_in_a_store_without_a_clock(
+    tmp_path: Path, order: str
+) -> None:
+    with Sandbox(processing_time=timedelta(0)) as sandbox, Clockless() as kv:
+        shop = Shop(tmp_path / "shop", sandbox, pipeline="w", order=order)
+        for number in range(2):
+            shop.stock(f"stock-{number}.csv", warehouse=f"W{number}", rows=3, age=number)
+        pipeline = shop.pipeline()
+        pipeline.open_store = lambda: nullcontext(kv)  # type: ignore[assignment,return-value]
+        with pipeline.open_source() as source:
+            names = [f"file:{digest_of(source.url, each.path)}" for each in source.list("*.csv")]
+        a_dead_workers_locks(kv, *names, timeout=timedelta(milliseconds=300))
+
+        result = pipeline.run()
+
+    assert result.success
+    assert result.files_processed == 2

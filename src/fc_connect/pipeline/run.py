@@ -107,6 +107,8 @@ class Run:
         left = listing.candidates
         while left:
             held = [each for page in _pages(left) for each in self._take_page(page)]
+            if not self.wait:
+                self._take_over(held)
             if not (held and self.wait) or self.stop.is_set():
                 break
             self.clock.wait(self.stop, _POLL)
@@ -127,6 +129,18 @@ class Run:
                 held.append(candidate)
             page = [each for each in page if each in held or (each in free and each is not candidate)]
         return []
+
+    def _take_over(self, held: Sequence[Candidate]) -> None:
+        """Claim what a dead machine may hold. In a store without a clock nobody who doesn't wait for it finds out."""
+        if self.state.kv.has_clock:
+            return  # an expired lock would be absent
+        for page in _pages(held):
+            holders = [holder for _, holder in self.state.look([each.record for each in page])]
+            for candidate, holder in zip(page, holders, strict=True):
+                if self.stop.is_set():
+                    return
+                if holder is None or holder.expires_at <= self.state.kv.now():
+                    self._claim(candidate)
 
     def _survey(self, page: Sequence[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
         """Return which files are free to be taken and which are held; note those that are neither."""
