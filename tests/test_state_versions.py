@@ -38,6 +38,7 @@ from fc_connect.state import (
 )
 from fc_connect.state.lease import Leases
 from fc_connect.state.owner import Owner
+from fc_connect.state.records import to_json
 from fc_connect.state.schema import Condition, Schema, StateSchema
 from tests.shop import Shop
 
@@ -385,6 +386,30 @@ def test_an_upgrade_cut_short_is_finished_by_the_next(kv: KVStore) -> None:
 
     assert {entry.value["colour"] for entry in kv.list(("w", "file"))} == {"red"}
     assert newer.get() == StateSchema(version=2)
+
+
+def test_an_upgrade_cut_short_right_before_its_end_is_finished_by_the_next(
+    kv: KVStore, newer: Schema
+) -> None:
+    kv.set(newer.key, to_json(StateSchema(version=2, condition=Condition.UPGRADING)))
+
+    newer.open(locks_of(kv, newer))
+
+    assert newer.get() == StateSchema(version=2)
+
+
+def test_an_upgrade_cut_short_stays_closed_to_the_earlier_version_when_the_next_gives_up(
+    kv: KVStore, newer: Schema
+) -> None:
+    state = StateService(kv, workflow_id="w")
+    half = StateSchema(version=1, condition=Condition.UPGRADING)
+
+    with state.lock("file:x"):  # as one that is about to be refused
+        kv.set(newer.key, to_json(half))
+        with pytest.raises(StateConflictError, match=r"still\s+at work"):
+            newer.open(locks_of(kv, newer))
+
+    assert newer.get() == half
 
 
 def test_a_dead_worker_holds_no_upgrade_back(

@@ -88,7 +88,7 @@ class Schema:
             found = self.get()
             if found is None:
                 self._note_first()
-            elif found.version < self._current and found.condition is not Condition.IMPORTING:
+            elif self._is_to_be_upgraded(found):
                 self._upgrade(locks)
             else:
                 self.demand(found)
@@ -133,12 +133,12 @@ class Schema:
             is_guarded=False,
         ) as lease:
             found = self.get()
-            if found is None or found.version >= self._current:
+            if found is None or not self._is_to_be_upgraded(found):
                 return
             self._note(lease, StateSchema(version=found.version, condition=Condition.UPGRADING))
             at_work = [each for each in locks.list() if each.name != _UPGRADE and not each.owner.is_dead()]
             if at_work:
-                self._note(lease, StateSchema(version=found.version))
+                self._note(lease, found)  # as it was: records that are upgraded by half stay closed to others
                 who = ", ".join(sorted({str(each.owner) for each in at_work}))
                 raise StateConflictError(
                     f"The state of {self._workflow!r} has to be upgraded, and workers of an earlier version are still "
@@ -149,6 +149,12 @@ class Schema:
                 self._migrations[version](self._kv, self._workflow)
                 self._note(lease, StateSchema(version=version + 1, condition=Condition.UPGRADING))
             self._note(lease, StateSchema(version=self._current))
+
+    def _is_to_be_upgraded(self, found: StateSchema) -> bool:
+        """Say whether an upgrade is due, or was cut short: maybe right before its end was noted."""
+        if found.condition is Condition.UPGRADING:
+            return found.version <= self._current
+        return found.version < self._current and found.condition is Condition.READY
 
     def _note(self, lease: Lease, schema: StateSchema) -> None:
         lease.commit(self._kv.atomic().set(self.key, to_json(schema)))
