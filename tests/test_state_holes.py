@@ -342,3 +342,28 @@ def test_a_file_of_many_batches_is_compacted_under_its_locks(state: StateService
 
     assert not list(state.batches.of(file))
     assert state.is_file_processed(file)
+
+
+def test_a_reset_that_is_cut_short_can_be_asked_for_again(
+    state: StateService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = a_file()
+    sent = BatchRecord(number=0, state=BatchState.SENT, sha256="0", count=1, job_id="j", batch_id="b", at=DAY)
+    with state.lock(file.lock_name) as lock:
+        state.save_file(file.moved_to(FileStatus.FAILED, at=DAY), lock)
+        state.save_batches(file, [sent], lock)
+        with monkeypatch.context() as patch:
+            patch.setattr(state.batches, "_delete", gone)
+            with pytest.raises(KVUnavailableError):
+                state.reset_file(file, lock)
+
+        assert state.files.get(file.file_id) is not None
+
+        state.reset_file(file, lock)
+
+    assert state.files.get(file.file_id) is None
+    assert not list(state.batches.of(file))
+
+
+def gone(*_: object) -> int:
+    raise KVUnavailableError("the connection is gone")

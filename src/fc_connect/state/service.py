@@ -159,8 +159,10 @@ class StateService:
 
     def reset_file(self, record: FileRecord, lease: Lease) -> None:
         """Forget a file version and its batches: the next run sends it whole, as if never seen."""
-        self._commit_idempotent(lambda: self.files.forget(self.kv.atomic(), record), (lease,))
+        # The record goes last: cut short before, the reset can be asked for again; and batches that outlive their
+        # record would be taken for sent by the run that begins anew.
         self.batches.clear(record.file_id, lease)
+        self._commit_idempotent(lambda: self.files.forget(self.kv.atomic(), record), (lease,))
 
     # Sync state
 
