@@ -242,6 +242,7 @@ class _Play:
                 self.faults.append(f"a run hung for {_GRACE.total_seconds():.0f} s")
                 return
             self._note_locks(one, {each.process.pid for each in runs if each.process.exitcode in {0, 1}})
+            self._note_tokens(fencing_tokens(one), tokens)
             now = time.monotonic()
             if codes[0] is not None and codes[0] < 0:
                 self.deaths.append(str(blow))
@@ -253,7 +254,6 @@ class _Play:
                 died_at = None
                 if codes[0] == 0 and blow is None:
                     break
-            self._note_tokens(fencing_tokens(one), tokens)
         else:
             self.faults.append("no run ended well")
         if self.is_stranger:  # what has to be cleared up may have been locked until now
