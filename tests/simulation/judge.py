@@ -54,6 +54,10 @@ class KnownFile:
         self.file_id = self.record.file_id
         self.lock_name = self.record.lock_name
 
+    @property
+    def is_finished(self) -> bool:
+        return self.status in _TERMINAL
+
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:

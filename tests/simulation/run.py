@@ -26,6 +26,8 @@ __all__ = ["Failure", "Outcome", "Tally", "run_chunk", "run_seeds", "simulate"]
 
 _PATIENCE = 120.0
 """Seconds after the last trouble until a run counts as stuck."""
+_PAUSES = (0.5, 1.0, 3.0)
+"""Seconds from one run of a worker to its next, at most: a run that finds nothing to do costs as much as others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,19 +189,23 @@ class _Simulation:
         process.begin(lambda: self._work(slot, process))
 
     def _work(self, slot: _Slot, process: Process) -> None:
-        while True:
+        while self.judge.done_at is None:
             try:
                 self._run_pipeline(process, slot.stop)
             except FCConnectError as exc:  # its state couldn't be opened
                 self.world.note(f"can't run: {exc}")
             if slot.stop.is_set():
                 slot.stop = Event()
-            if self.judge.done_at is not None:
-                break
-            self.world.sleep(0.2 + process.rng.random())
+            self.world.sleep(process.rng.choice(_PAUSES) * process.rng.random() + self._idle())
         slot.is_done = True
         if all(each.is_done for each in self.slots):
             self.world.end()
+
+    def _idle(self) -> float:
+        """Return for how long there is nothing to do: what is there is finished, and the next file is to come."""
+        now = self.world.now
+        left = [each.arrives for each in self.files if not each.is_finished]
+        return max(0.0, min(left, default=now) - now)
 
     def _run_pipeline(self, process: Process, stop: Any) -> None:
         config, clock = self.plan.config, ProcessClock(process)
