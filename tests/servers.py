@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import pwd
@@ -160,6 +161,11 @@ class PostgreSQLServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._bin, self._environment = self._find()
         self._user = self._other_user()
+        # Not in pytest's own folder: another session closes that to the user whom the server runs as.
+        place = Path(tempfile.mkdtemp(prefix="fc-connect-postgres-"))
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        self._data = place / "data"
+        self._data.mkdir()
         self._init()
 
     def _find(self) -> tuple[Path, dict[str, str]]:
@@ -181,9 +187,9 @@ class PostgreSQLServer:
         return {"user": user.pw_uid, "group": user.pw_gid}
 
     def _init(self) -> None:
-        data = self.folder / "data"
-        data.mkdir()
+        data = self._data
         if self._user:
+            data.parent.chmod(0o711)
             for each in (self.folder, *self.folder.parents):
                 if each == Path("/tmp") or not each.is_relative_to("/tmp"):
                     break
@@ -213,7 +219,7 @@ class PostgreSQLServer:
         options += ["-c", "fsync=off", "-c", "max_connections=200"]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(self._bin / "postgres"), "-D", str(self.folder / "data"), *options],
+                [str(self._bin / "postgres"), "-D", str(self._data), *options],
                 stdout=output,
                 stderr=output,
                 cwd="/",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fc_connect import faults
 from fc_connect.errors import ConfigurationError
 from fc_connect.observe import BatchSent, Event
 from fc_connect.pipeline import FileOutcome
@@ -468,3 +469,40 @@ def test_exactly_once_may_be_preferred_alone(shop: Shop, caplog: pytest.LogCaptu
 
     assert shop.run().success
     assert "gone with its process" in caplog.text
+
+
+@pytest.mark.parametrize("then", ["changed", "overtaken"])
+def test_what_was_sent_is_forgotten_only_once_the_record_says_that_it_no_longer_counts(
+    shop: Shop, sandbox: Sandbox, then: str
+) -> None:
+    """Cut short between the two, the next run would send again what has arrived."""
+    shop.stock("a.csv", warehouse="W1", rows=25, age=1)
+    sandbox.inject(Fault(kind=FaultKind.STATUS, status=422, method="POST", path="*/batch", nth=2))
+    shop.configure(target={"batch": {"size": 10, "concurrency": 1}})
+    shop.run()
+    if then == "changed":
+        shop.configure(target={"batch": {"size": 5, "concurrency": 1}})
+    else:
+        shop.configure(order="any")
+        shop.stock("b.csv", warehouse="W2", rows=3, age=2)
+        shop.configure(source={"url": "inbox", "pattern": "b.csv"})
+        assert shop.run().success
+        shop.configure(order="time", source={"url": "inbox", "pattern": "*.csv"})
+    seen: list[tuple[FileStatus, int]] = []
+
+    def look(point: str) -> None:
+        if point == "state.clear-batches":
+            pipeline = shop.pipeline()
+            with pipeline.open_store() as kv:
+                record = next(
+                    each for each in pipeline.open_state(kv).files.all() if each.file_name == "a.csv"
+                )
+                seen.append((record.status, record.run))
+
+    faults.install(look)
+    try:
+        shop.run()
+    finally:
+        faults.install(None)
+
+    assert seen[0] == ((FileStatus.PROCESSING, 1) if then == "changed" else (FileStatus.SUPERSEDED, 0))

@@ -367,3 +367,36 @@ def test_a_reset_that_is_cut_short_can_be_asked_for_again(
 
 def gone(*_: object) -> int:
     raise KVUnavailableError("the connection is gone")
+
+
+def test_pruning_leaves_a_file_that_is_to_be_tried_again(
+    state: StateService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.update_sync_state([a_file("new.csv", minute=10_000)])
+    file = a_file("old.csv")
+    with state.lock(file.lock_name) as lease:
+        state.save_file(file, lease)
+    listed = file.moved_to(FileStatus.QUARANTINED, at=DAY)
+    monkeypatch.setattr(
+        state.files, "all", lambda: iter([listed])
+    )  # a person lets it go on, right after the list
+
+    removed = state.prune(older_than=timedelta(0), lookback=timedelta(0))
+
+    assert removed == 0
+    assert state.files.get(file.file_id) == file
+
+
+def test_a_completed_file_is_completed_though_nothing_could_be_cleared_up(
+    state: StateService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> int:
+        raise KVUnavailableError("away")
+
+    file = a_file()
+    monkeypatch.setattr(state.batches, "clear", away)
+    with state.lock(file.lock_name) as lease:
+        sync = state.complete_file(file, lease)
+
+    assert sync.files_completed == 1
+    assert state.is_file_processed(file)

@@ -384,8 +384,8 @@ LEDGERS = (
     Mutant(
         name="owned-batches-count-as-nobodys",
         file="state/batches.py",
-        old="zip(batch_ids, entries, strict=True) if entry is None]",
-        new="zip(batch_ids, entries, strict=True) if entry is None or entry.value is not None]",
+        old="owners.items() if owner is None or owner.value is None]",
+        new="owners.items()]",
         harm="A batch in doubt is taken to have arrived as another file's: its records are lost.",
         caught_by=("doubt", "laws"),
     ),

@@ -280,12 +280,14 @@ class _Work:
             return self._deliver(plan, leases)
 
     def _superseded(self, newer: str) -> FileResult:
-        self._in.state.batches.clear(self._record.file_id, self._lease)
-        return self._skipped(
+        result = self._skipped(
             FileStatus.SUPERSEDED,
             f"was cut short or failed earlier, and {newer} is newer and has been delivered since: sending the rest "
             "would bring stale stock back",
         )
+        # Not before: while a run may still carry on the file, the batches say what was sent.
+        self._in.state.batches.clear(self._record.file_id, self._lease)
+        return result
 
     def _begin(self, planner: Planner) -> None:
         record = self._record
@@ -296,15 +298,14 @@ class _Work:
             wanted.mapping_digest,
         ):
             logger.info("%s: the pipeline has changed since it was begun; it starts anew", self._path)
-            record = self._anew(record)
+            record = _anew(record)
         if record.plan is None:
             record = replace(record, plan=wanted)
         self._was_begun = self._record.status in {FileStatus.PROCESSING, FileStatus.FAILED}
+        is_anew = record.run != self._record.run
         self._save(record.moved_to(FileStatus.PROCESSING, at=self._in.state.kv.now()))
-
-    def _anew(self, record: FileRecord) -> FileRecord:
-        self._in.state.batches.clear(record.file_id, self._lease)
-        return replace(record, run=record.run + 1, plan=None, job_id=None, batch_count=0, batch_ids=())
+        if is_anew:
+            self._in.state.batches.clear(record.file_id, self._lease)
 
     def _deliver(self, plan: Spool | StreamingPlan, leases: Sequence[Lease]) -> FileResult:
         try:
@@ -315,10 +316,11 @@ class _Work:
             logger.warning("%s Nothing of it was sent by this run; it starts anew.", exc)
             planner = self._in.planner
             fresh = replace(
-                self._anew(self._record),
+                _anew(self._record),
                 plan=Plan(batch_size=planner.batch_size, mapping_digest=planner.plan_digest),
             )
             self._save(fresh)
+            self._in.state.batches.clear(fresh.file_id, self._lease)
             if isinstance(plan, StreamingPlan):
                 plan = planner.stream(
                     self._candidate.file, self._record.file_id, demand=self._lease.demand_held
@@ -558,3 +560,8 @@ class _Work:
             batches_sent=self._sent_batches,
         )
         return replace(result, **counts)  # type: ignore[arg-type]
+
+
+def _anew(record: FileRecord) -> FileRecord:
+    """Return the record for a new run of the file. Once it is saved, batches of earlier runs don't count any more."""
+    return replace(record, run=record.run + 1, plan=None, job_id=None, batch_count=0, batch_ids=())

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fc_connect.clock import Clock, SystemClock
-from fc_connect.errors import KVCommitUnknownError, LockLostError, StateConflictError
+from fc_connect.errors import KVCommitUnknownError, KVError, LockLostError, StateConflictError
 from fc_connect.faults import point
 from fc_connect.kv.base import Atomic, KVStore
 from fc_connect.state.batches import BatchLedger, BatchRecord
@@ -140,8 +140,8 @@ class StateService:
         point("state.completed")
         try:
             self.batches.clear(record.file_id, *leases)
-        except LockLostError as exc:
-            logger.info("%s: is completed; the next run clears up after it: %s", record.file_name, exc)
+        except (KVError, LockLostError) as exc:
+            logger.warning("%s: is completed; the next run clears up after it: %s", record.file_name, exc)
         return sync
 
     def update_sync_state(self, files: Sequence[FileRecord]) -> SyncState:
@@ -214,11 +214,18 @@ class StateService:
         self._change_sync(change)  # before the records go: a crash between the two loses nothing
         removed = 0
         for record in self.files.all():
-            if record.last_modified < horizon:
-                self.files.forget(self.kv.atomic(), record).commit()
+            if record.last_modified < horizon and self._forget_if_finished(record):
                 self.batches.clear(record.file_id)
                 removed += 1
         return removed
+
+    def _forget_if_finished(self, record: FileRecord) -> bool:
+        """Forget a record unless a person has let it be tried again meanwhile: it would count as handled."""
+        entry = self.kv.get(self.files.key(record.file_id))
+        if entry is None or not from_entry(entry, FileRecord).status.is_terminal:
+            return False
+        write = self.kv.atomic().check(entry.key, entry.versionstamp)
+        return self.files.forget(write, record).commit().ok
 
     def clear(self) -> int:
         """Forget everything of this workflow but its version and fencing tokens; return how many keys went.
