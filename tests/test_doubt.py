@@ -59,9 +59,11 @@ def note(state: StateService, name: str, job_id: str, *, batch_id: str | None = 
     return batch
 
 
-def look_up(state: StateService, client: FluentClient, batch: BatchRecord) -> Absent | Arrived | Unknown:
+def look_up(
+    state: StateService, client: FluentClient, batch: BatchRecord, *, since: datetime = DAY
+) -> Absent | Arrived | Unknown:
     resolver = DoubtResolver(state=state, client=client, file=a_file("a.csv"), stop=threading.Event())
-    return resolver.resolve(batch, refs_of(BODY), others=[], confirmed=set(), since=DAY)
+    return resolver.resolve(batch, refs_of(BODY), others=[], confirmed=set(), since=since)
 
 
 def test_a_batch_that_arrived_is_found(state: StateService, client: FluentClient) -> None:
@@ -124,3 +126,25 @@ def test_of_two_that_it_may_be_neither_is_taken_after_a_crash(
     monkeypatch.setattr(state.kv, "atomic", whole)
 
     assert isinstance(look_up(state, client, batch), Unknown)
+
+
+def test_where_an_earlier_request_proved_nothing_a_later_one_on_its_way_is_still_waited_for(
+    state: StateService, client: FluentClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = client.create_job("inventory").id
+    batch = note(state, "a.csv", job_id)
+    note(state, "b.csv", job_id)
+    client.send_batch_body(job_id, BODY, count=3)
+    look_up(state, client, batch)
+    note(state, "b.csv", job_id, batch_id="another")
+    late: list[str] = []
+
+    def arrives_meanwhile(stop: object, timeout: timedelta) -> bool:
+        late.append(client.send_batch_body(job_id, BODY, count=3).id)
+        return False
+
+    monkeypatch.setattr(state.clock, "wait", arrives_meanwhile)
+
+    answer = look_up(state, client, batch, since=state.kv.now())
+
+    assert [answer] == [Arrived(each) for each in late]

@@ -251,17 +251,17 @@ class Judge:
 
     def _judge_disowning(self, process: Process, job_id: str, batch_id: str) -> None:
         self._disowned.add(batch_id)
-        owners = {
-            file.file_id
+        takings = [
+            (file.file_id, each.at)
             for file in self.files
             for deliveries in file.deliveries.values()
             for each in deliveries
             if each.batch_id == batch_id
-        }
-        lately = self.world.now - 2.0
+        ]
+        owners = {owner for owner, _ in takings}
+        since = min(at for _, at in takings)  # whoever looks it up may have been held up for any time since
         if not any(
-            key[2] not in owners and (until is None or until >= lately)
-            for key, until in self._sending.items()
+            key[2] not in owners and (until is None or until >= since) for key, until in self._sending.items()
         ):
             self.world.fault(
                 f"{process.name} disowned {batch_id} of {job_id}, though nobody else was sending"

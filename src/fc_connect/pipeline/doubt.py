@@ -90,8 +90,8 @@ class DoubtResolver:
         left = min(_SETTLE - (self._state.kv.now() - since), _SETTLE)
         asked_at = self._state.clock.monotonic()
         answer = self._look(record, refs, others, confirmed)
-        if isinstance(answer, Absent) and left > timedelta(0):
-            # The request may still be on its way through a gateway.
+        if not isinstance(answer, Arrived) and left > timedelta(0):
+            # The request may still be on its way through a gateway, whatever an earlier one has left there.
             left -= timedelta(seconds=self._state.clock.monotonic() - asked_at)
             if self._state.clock.wait(self._stop, max(left, timedelta(0))):
                 raise self._stopped(record)
