@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -20,17 +22,30 @@ from tests.servers import (
 )
 
 
+class _Server(Protocol):
+    def start(self) -> None: ...
+
+
+Running = TypeVar("Running", bound=_Server)
+
+
+def _start(name: str, make: Callable[[Path], Running], folders: pytest.TempPathFactory) -> Running:
+    """Return a server of the session's own, started; where it can't be had, its tests skip or fail."""
+    try:
+        server = make(folders.mktemp(name.lower()))
+        server.start()
+    except MissingServerError as exc:
+        missing(name, str(exc))
+        raise
+    return server
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if url := os.environ.get("FC_CONNECT_TEST_REDIS_URL"):
         yield url
         return
-    try:
-        server = RedisServer(tmp_path_factory.mktemp("redis"))
-        server.start()
-    except MissingServerError as exc:
-        missing("Redis", str(exc))
-        return
+    server = _start("Redis", RedisServer, tmp_path_factory)
     yield server.url
     server.stop()
 
@@ -40,24 +55,14 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if url := os.environ.get("FC_CONNECT_TEST_POSTGRES_URL"):
         yield url
         return
-    try:
-        server = PostgreSQLServer(tmp_path_factory.mktemp("postgres"))
-        server.start()
-    except MissingServerError as exc:
-        missing("PostgreSQL", str(exc))
-        return
+    server = _start("PostgreSQL", PostgreSQLServer, tmp_path_factory)
     yield server.url
     server.stop()
 
 
 @pytest.fixture(scope="session")
 def deno_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DenoServer]:
-    try:
-        server = DenoServer(tmp_path_factory.mktemp("deno"))
-        server.start()
-    except MissingServerError as exc:
-        missing("Deno", str(exc))
-        return
+    server = _start("Deno", DenoServer, tmp_path_factory)
     yield server
     server.remove()
 
@@ -72,24 +77,14 @@ def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if url := os.environ.get("FC_CONNECT_TEST_NATS_URL"):
         yield url
         return
-    try:
-        server = NATSServer(tmp_path_factory.mktemp("nats"))
-        server.start()
-    except MissingServerError as exc:
-        missing("NATS", str(exc))
-        return
+    server = _start("NATS", NATSServer, tmp_path_factory)
     yield server.url
     server.stop()
 
 
 @pytest.fixture(scope="session")
 def dynamodb_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = DynamoDBServer(tmp_path_factory.mktemp("dynamodb"))
-    try:
-        server.start()
-    except MissingServerError as exc:
-        missing("DynamoDB", str(exc))
-        return
+    server = _start("DynamoDB", DynamoDBServer, tmp_path_factory)
     yield server.endpoint_url
     server.stop()
 
