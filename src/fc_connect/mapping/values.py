@@ -1,0 +1,25 @@
+"""The value that isn't there: what a path finds where a record has nothing, which is neither null nor empty text."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, Literal
+
+__all__ = ["ABSENT", "Absent"]
+
+
+class _Absent(Enum):
+    ABSENT = "absent"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent.ABSENT
+"""There is no value; `undefined` in JavaScript. Falsy, and there is one: compare with `is`."""
+
+Absent = Literal[_Absent.ABSENT]
+"""The type of `ABSENT`."""
