@@ -58,6 +58,10 @@ DRIVERS = {
     "yaml",
     "rich",
     "httpx",
+    "graphql",
+    "jsonpath_rfc9535",
+    "regex",
+    "tzdata",
     "click",
 }
 
