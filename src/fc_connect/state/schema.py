@@ -1,7 +1,8 @@
 """Which version a workflow's records are of: older ones are brought up to date, newer ones are left alone.
 
 The version is a record of its own. Whoever takes a lock reads it afterwards, and an upgrade writes it before it looks
-for locks: so a worker of an earlier version that is still at work is either seen by the upgrade, or sees it.
+for locks: so a worker of an earlier version that is still at work is either seen by the upgrade, or sees it. An import
+does the same before it looks whether the store is empty.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Condition(StrEnum):
     READY = "ready"
     UPGRADING = "upgrading"
     """Being brought up to date, or cut short in it."""
+    LOOKING = "looking"
+    """An import is about to look whether anything is there, or was cut short in it: nothing was written yet."""
     IMPORTING = "importing"
     """Being copied from an export, or cut short in it: what isn't there yet would count as never delivered."""
 
@@ -49,6 +52,10 @@ class StateSchema:
 
     version: int
     condition: Condition = Condition.READY
+    before: int | None = None
+    """While an import looks: the version to go back to; None where none was noted."""
+    export: str | None = None
+    """While importing: the SHA-256 of the export's entries."""
 
 
 class Schema:
@@ -107,10 +114,10 @@ class Schema:
                 f"The state of {self._workflow!r} was written by a newer version of fc-connect (schema "
                 f"{found.version}, this one knows {self._current}). Upgrade fc-connect; nothing was changed."
             )
-        if found.condition is Condition.IMPORTING:
+        if found.condition in {Condition.LOOKING, Condition.IMPORTING}:
             raise StateError(
-                f"An import into the state of {self._workflow!r} was cut short: what is missing would count as never "
-                "delivered. Run `fc-connect state import` with the same file again."
+                f"An import into the state of {self._workflow!r} is under way, or was cut short: what is missing would "
+                "count as never delivered. If none is, run `fc-connect state import` with the same file again."
             )
         if found.condition is Condition.UPGRADING or found.version < self._current:
             raise StateConflictError(
