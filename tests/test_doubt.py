@@ -60,9 +60,10 @@ def note(state: StateService, name: str, job_id: str, *, batch_id: str | None = 
 
 
 def look_up(
-    state: StateService, client: FluentClient, batch: BatchRecord, *, since: datetime = DAY
+    state: StateService, client: FluentClient, batch: BatchRecord, *, given_up_ago: float = 60.0
 ) -> Absent | Arrived | Unknown:
     resolver = DoubtResolver(state=state, client=client, file=a_file("a.csv"), stop=threading.Event())
+    since = state.clock.monotonic() - given_up_ago
     return resolver.resolve(batch, refs_of(BODY), others=[], confirmed=set(), since=since)
 
 
@@ -145,6 +146,6 @@ def test_where_an_earlier_request_proved_nothing_a_later_one_on_its_way_is_still
 
     monkeypatch.setattr(state.clock, "wait", arrives_meanwhile)
 
-    answer = look_up(state, client, batch, since=state.kv.now())
+    answer = look_up(state, client, batch, given_up_ago=0.0)
 
     assert [answer] == [Arrived(each) for each in late]

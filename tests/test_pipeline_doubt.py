@@ -67,7 +67,7 @@ class Bench:
         self.stop = threading.Event()
         self.job_id = client.create_job("j").id
 
-    def resolve(self, *, given_up_ago: float = 0.0) -> object:
+    def resolve(self, *, given_up_ago: float = 0.0, stepped: timedelta = timedelta(0)) -> object:
         resolver = DoubtResolver(state=self.state, client=self.client, file=FILE, stop=self.stop)
         record = BatchRecord(
             number=0,
@@ -77,7 +77,8 @@ class Bench:
             job_id=self.job_id,
             at=NOW - timedelta(seconds=30),
         )
-        since = self.clock.now() - timedelta(seconds=given_up_ago)
+        since = self.clock.monotonic() - given_up_ago
+        self.clock.step_wall_clock(stepped)
         return resolver.resolve(record, refs_of(BODY), others=[], confirmed=set(), since=since)
 
     def arrive(self) -> None:
@@ -108,6 +109,15 @@ def test_a_look_that_took_long_is_as_old_as_its_first_answer(bench: Bench) -> No
     bench.kv.meanwhile = bench.arrive
 
     answer = bench.resolve()
+
+    assert isinstance(answer, Arrived)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_step_of_the_stores_clock_shortens_no_wait(bench: Bench, hours: int) -> None:
+    bench.clock.meanwhile = bench.arrive
+
+    answer = bench.resolve(stepped=timedelta(hours=hours))
 
     assert isinstance(answer, Arrived)
 

@@ -96,7 +96,7 @@ BUGS = {
     "a lost answer is taken for a refusal": Bug(
         sender.Sender,
         "_send_one",
-        "(sent := self._look_up(record, batch, since=self._state.kv.now()))",
+        "(sent := self._look_up(record, batch, since=self._state.clock.monotonic()))",
         "None",
         ("fluent",),
     ),

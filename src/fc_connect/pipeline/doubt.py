@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -74,21 +74,21 @@ class DoubtResolver:
         *,
         others: Sequence[Refs],
         confirmed: set[tuple[str, str]],
-        since: datetime,
+        since: float,
     ) -> Arrived | Absent | Unknown:
         """Say what became of the batch of `record`.
 
-        From `since` on nobody can have sent it any more: for so long what isn't there may still come. `others` are
+        From `since` on, in seconds of the state's monotonic clock, nobody can have sent it any more: what isn't there
+        right after may still come. No step of a wall clock, here or in the store, shortens that wait. `others` are
         the refs of the file's other batches in doubt; `confirmed` are (job, batch) ids that are known to be other
         batches', though the ledger may not have them yet.
 
         Raises:
             StoppedError: the run was told to stop before it could be told.
         """
-        # However far the clocks of two machines are apart, no longer than it takes. Counted before the look: it may
-        # take long itself, and what it tells is as old as its first answer.
-        left = min(_SETTLE - (self._state.kv.now() - since), _SETTLE)
+        # Counted before the look: it may take long itself, and what it tells is as old as its first answer.
         asked_at = self._state.clock.monotonic()
+        left = _SETTLE - timedelta(seconds=asked_at - since)
         answer = self._look(record, refs, others, confirmed)
         if not isinstance(answer, Arrived) and left > timedelta(0):
             # The request may still be on its way through a gateway, whatever an earlier one has left there.

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Protocol
 
 from fc_connect.errors import (
@@ -123,8 +122,8 @@ class Sender:
         self._client = client
         self._file = file
         self._leases = leases
-        # An earlier holder's requests left while the file was still its own: before we took it.
-        self._since = leases[0].info.acquired_at
+        # An earlier holder's requests left while the file was still its own: before we knew that it is ours.
+        self._since = leases[0].held_since
         self._job = job
         self._concurrency = concurrency
         self._may_repeat = may_repeat
@@ -271,7 +270,7 @@ class Sender:
                     return self._confirm(record, receipt.id, is_new=True)
             except FluentOutcomeUnknownError as exc:
                 logger.warning("%s: batch %d: %s", self._file.file_name, batch.number, exc)
-                if (sent := self._look_up(record, batch, since=self._state.kv.now())) is not None:
+                if (sent := self._look_up(record, batch, since=self._state.clock.monotonic())) is not None:
                     return sent
             except (FluentUnavailableError, ConfigurationError):
                 self._state.forget_batch(self._file, batch.number, *self._leases)  # it never left
@@ -299,10 +298,10 @@ class Sender:
         for lease in self._leases:
             lease.demand_held()
 
-    def _look_up(self, record: BatchRecord, batch: PlannedBatch, *, since: datetime) -> BatchRecord | None:
+    def _look_up(self, record: BatchRecord, batch: PlannedBatch, *, since: float) -> BatchRecord | None:
         """Return the record as sent where Fluent has the batch, None where it may be sent.
 
-        Its sender can't have sent it later than `since`.
+        Its sender can't have sent it later than `since`, by the state's monotonic clock.
 
         Raises:
             InDoubtError: it can't be told, and the batch may not be repeated.

@@ -76,6 +76,7 @@ class Lease:
         self._info = info
         self._versionstamp = versionstamp
         self._held_until = held_until
+        self._held_since = clock.monotonic()
         self._clock = clock
         self._mutex = threading.RLock()  # a renewal moves the versionstamp that a write is about to check
         self._stop = threading.Event()
@@ -92,6 +93,11 @@ class Lease:
     def token(self) -> int:
         """The fencing token of this acquisition."""
         return self._info.token
+
+    @property
+    def held_since(self) -> float:
+        """When this process knew that the lock is its own, in seconds of its monotonic clock."""
+        return self._held_since
 
     @property
     def info(self) -> LockInfo:
