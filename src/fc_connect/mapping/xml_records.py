@@ -1,0 +1,156 @@
+"""XML as records: elements are keys, attributes `@name`, text `#text`, what is repeated a list.
+
+Read by the parser of the standard library, told to refuse what makes XML dangerous: entities of the document's own,
+nesting without end, and size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from xml.parsers import expat
+
+from fc_connect.errors import ParseError
+
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "read_xml", "text_of"]
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Of a document that becomes one record."""
+MAX_DEPTH: Final = 100
+"""Of its nesting."""
+
+_SPACE = (
+    " \t\n\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029"
+    "\u202f\u205f\u3000\ufeff"
+)
+_DECIMAL = re.compile(r"([+-]?)(0*)([0-9]*)(?:\.([0-9]*))?")
+_SCIENTIFIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+")
+_HEXADECIMAL = re.compile(r"[+-]?0x[0-9a-fA-F]+")
+_EXACT = 2**53
+
+
+def read_xml(
+    text: str | bytes, *, coerce: bool = False, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
+) -> dict[str, Any]:
+    """Return a document as `{root: value}`.
+
+    An element with nothing but text is that text, trimmed; an empty one is None; a repeated one is a list. With
+    `coerce` numbers and true and false lose their spelling (`0012` is 12), as in the TypeScript SDK; without it every
+    text stays as it is written.
+
+    Raises:
+        ParseError: it isn't XML, declares entities, or is too large or too deep; says where.
+    """
+    try:
+        raw = text.encode() if isinstance(text, str) else text
+    except UnicodeEncodeError as exc:
+        raise ParseError("The XML holds half a surrogate pair, which is no character.") from exc
+    if len(raw) > max_bytes:
+        raise ParseError(f"The XML has {len(raw):,} bytes; {max_bytes:,} are allowed in one record.")
+    parser = expat.ParserCreate("utf-8" if isinstance(text, str) else None)
+    reader = _Reader(parser, coerce=coerce, max_depth=max_depth)
+    try:
+        parser.Parse(raw, True)
+    except expat.ExpatError as exc:
+        reason = expat.ErrorString(exc.code)
+        raise ParseError(f"isn't XML: {reason}", path="xml", line=exc.lineno, column=exc.offset + 1) from exc
+    except (LookupError, ValueError) as exc:  # an encoding that Python doesn't have
+        raise ParseError(f"isn't XML that can be read: {exc}", path="xml") from exc
+    return reader.root
+
+
+def text_of(value: Any) -> Any:
+    """Return the text of an element that has attributes too; any other value as it is."""
+    return value["#text"] if isinstance(value, Mapping) and "#text" in value else value
+
+
+class _Reader:
+    """Builds the record while the parser reads."""
+
+    def __init__(self, parser: expat.XMLParserType, *, coerce: bool, max_depth: int) -> None:
+        self.root: dict[str, Any] = {}
+        self._parser = parser
+        self._coerce = coerce
+        self._max_depth = max_depth
+        self._open: list[tuple[dict[str, Any], list[str], dict[str, str]]] = [(self.root, [], {})]
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.EntityDeclHandler = self._entity
+        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(self._open) > self._max_depth:
+            self._fail(f"is nested more than {self._max_depth} deep")
+        self._open.append(({}, [], attributes))
+
+    def _end(self, name: str) -> None:
+        children, pieces, attributes = self._open.pop()
+        value = self._value(children, "".join(pieces), attributes)
+        above = self._open[-1][0]
+        if name not in above:
+            above[name] = value
+        elif isinstance(above[name], list):
+            above[name].append(value)
+        else:
+            above[name] = [above[name], value]
+
+    def _value(self, children: dict[str, Any], text: str, attributes: dict[str, str]) -> Any:
+        if self._coerce or attributes.get("xml:space") != "preserve":
+            text = text.strip(_SPACE)
+        content = (_coerced(text) if self._coerce else text) if text else None
+        if not children and not attributes:
+            return content
+        if content is not None or not children:
+            children["#text"] = content
+        for name, value in attributes.items():
+            children[f"@{name}"] = (value.strip(_SPACE) or None) if self._coerce else value
+        return children
+
+    def _text(self, text: str) -> None:
+        self._open[-1][1].append(text)
+
+    def _entity(self, *_: object) -> None:
+        self._fail("declares entities, which aren't read: write what they stand for")
+
+    def _fail(self, what: str) -> None:
+        raise ParseError(
+            what,
+            path="xml",
+            line=self._parser.CurrentLineNumber,
+            column=self._parser.CurrentColumnNumber + 1,
+        )
+
+
+def _coerced(text: str) -> Any:
+    """Return the number or truth that a text is for the TypeScript SDK; the text, where it would lose digits."""
+    if text in {"true", "false"}:
+        return text == "true"
+    if len(text) > 400:
+        return text
+    if _HEXADECIMAL.fullmatch(text):
+        return _number(float(int(text, 16)))
+    if _SCIENTIFIC.fullmatch(text):
+        number = float(text)
+        return _number(number) if abs(number) != float("inf") else text
+    match = _DECIMAL.fullmatch(text)
+    if match is None or not (match[2] or match[3] or match[4]):
+        return text
+    number = float(text)
+    if not match[3] and match[4] is None:  # zeros alone
+        return text if match[1] else 0
+    if abs(number) >= 1e21 or 0 < abs(number) < 1e-6:
+        return _number(number)
+    fraction = (match[4] or "").rstrip("0")
+    written = (match[3] or "0") + (f".{fraction}" if fraction else "")
+    shown = repr(abs(number))
+    plain = str(int(abs(number))) if number.is_integer() and abs(number) < _EXACT else shown
+    if number.is_integer() and abs(number) >= _EXACT:
+        plain = written if int(written) == int(abs(number)) and int(written) <= _EXACT else ""
+    return _number(number) if written == plain else text
+
+
+def _number(number: float) -> int | float:
+    return int(number) if number.is_integer() and (number or str(number)[0] != "-") else number
