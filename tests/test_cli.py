@@ -43,8 +43,8 @@ def fc(
 
 def commands() -> list[list[str]]:
     found: list[list[str]] = [[], *([name] for name in cli.commands)]
-    group = cli.commands["state"]
-    return found + [["state", name] for name in getattr(group, "commands", {})]
+    groups = [(name, getattr(group, "commands", {})) for name, group in cli.commands.items()]
+    return found + [[name, command] for name, below in groups for command in below]
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 
+import graphql
 import pytest
 
 from fc_connect.sandbox import Sandbox
@@ -188,15 +189,17 @@ def test_graphql_says_who_is_asking(caller: Caller, query: str, data: object) ->
     ("query", "code"),
     [
         ("mutation { createOrder { id } }", "SANDBOX_UNSUPPORTED"),
-        ("query ($id: ID!) { me { ref } }", "SANDBOX_UNSUPPORTED"),
         ("query { orders { edges { node { id } } } }", "SANDBOX_UNSUPPORTED"),
-        ("query { me { ref } ", "SANDBOX_UNSUPPORTED"),
-        ("query { me { ref } } }", "SANDBOX_UNSUPPORTED"),
-        ("query { me { ref(x: 1) } }", "SANDBOX_UNSUPPORTED"),
+        ("query { me { ref } orders { edges { node { id } } } }", "SANDBOX_UNSUPPORTED"),
+        ("query ($id: ID!) { me { ref } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query { me { ref(x: 1) } }", "GRAPHQL_VALIDATION_FAILED"),
         ("query { me }", "GRAPHQL_VALIDATION_FAILED"),
-        ("query { me { } }", "GRAPHQL_VALIDATION_FAILED"),
         ("query { me { shoeSize } }", "GRAPHQL_VALIDATION_FAILED"),
-        ("query { { me } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query { me { ref } ", "GRAPHQL_PARSE_FAILED"),
+        ("query { me { ref } } }", "GRAPHQL_PARSE_FAILED"),
+        ("query { me { } }", "GRAPHQL_PARSE_FAILED"),
+        ("query { { me } }", "GRAPHQL_PARSE_FAILED"),
+        ("{a" * 50_000, "GRAPHQL_PARSE_FAILED"),
         ("", "BAD_USER_INPUT"),
         (5, "BAD_USER_INPUT"),
     ],
@@ -209,3 +212,26 @@ def test_graphql_that_cant_be_answered_is_an_error_in_the_body(
     assert reply.status == 200
     assert reply.json()["data"] is None
     assert reply.json()["errors"][0]["extensions"]["code"] == code
+
+
+def test_graphql_takes_variables_fragments_and_the_name_of_an_operation(caller: Caller) -> None:
+    query = (
+        "query Other { __typename } query Me($s: Boolean!) { me { ...f } } "
+        "fragment f on User { id ref @skip(if: $s) }"
+    )
+
+    reply = caller.call("POST", "/graphql", {"query": query, "operationName": "Me", "variables": {"s": True}})
+
+    assert reply.json() == {"data": {"me": {"id": "1"}}}
+
+
+def test_the_schema_can_be_introspected(caller: Caller) -> None:
+    reply = caller.call("POST", "/graphql", {"query": graphql.get_introspection_query()})
+
+    schema = graphql.build_client_schema(reply.json()["data"])
+    assert graphql.validate_schema(schema) == []
+    created = schema.type_map["CreateInventoryPositionInput"]
+    assert isinstance(created, graphql.GraphQLInputObjectType)
+    assert str(created.fields["catalogue"].type) == "InventoryCatalogueKey!"
+    assert schema.mutation_type is not None
+    assert "createOrder" in schema.mutation_type.fields

@@ -15,6 +15,7 @@ from fc_connect.cli.options import Settings, say
 from fc_connect.cli.prove import prove
 from fc_connect.cli.run import run
 from fc_connect.cli.sandbox import sandbox
+from fc_connect.cli.schema import schema
 from fc_connect.cli.state import state
 from fc_connect.errors import ConfigurationError, FCConnectError
 from fc_connect.observe import mask_secrets
@@ -62,7 +63,7 @@ def cli(context: click.Context, log_level: str, log_format: str, debug: bool) ->
     context.obj.apply()
 
 
-for command in (init, demo, run, preview, check, state, sandbox, prove):
+for command in (init, demo, run, preview, check, state, schema, sandbox, prove):
     cli.add_command(command)
 
 

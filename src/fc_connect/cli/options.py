@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,16 @@ import msgspec
 
 from fc_connect.observe import configure_logging, printable, printable_json
 
-__all__ = ["Settings", "json_option", "one_line", "pipeline_argument", "pipeline_option", "print_json", "say"]
+__all__ = [
+    "DurationType",
+    "Settings",
+    "json_option",
+    "one_line",
+    "pipeline_argument",
+    "pipeline_option",
+    "print_json",
+    "say",
+]
 
 DEFAULT_PIPELINE = "pipeline.yaml"
 
@@ -31,6 +42,21 @@ class Settings:
         configure_logging(level=self.log_level, json=self.json_logs, stream=sys.stderr)
 
     __call__ = apply
+
+
+class DurationType(click.ParamType[timedelta]):
+    """A duration such as 30s, 5m or 1h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"([0-9]+)(s|m|h|d)", str(value).strip())
+        if match is None or int(match[1]) == 0:
+            self.fail(f"{value!r} isn't a duration: write 30s, 5m, 1h or 1d.", param, ctx)
+        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
+        return timedelta(**{unit: int(match[1])})
 
 
 def pipeline_argument(command: Callable[..., Any]) -> Callable[..., Any]:

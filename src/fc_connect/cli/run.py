@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
 
-from fc_connect.cli.options import Settings, json_option, pipeline_argument, print_json, say
+from fc_connect.cli.options import DurationType, Settings, json_option, pipeline_argument, print_json, say
 from fc_connect.cli.terminal import Progress, show_result
 from fc_connect.pipeline import Pipeline, RunResult, run_workers
 
 __all__ = ["run", "run_once"]
-
-
-class Every(click.ParamType[timedelta]):
-    """A duration such as 30s, 5m or 1h."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        match = re.fullmatch(r"([0-9]+)(s|m|h|d)", str(value).strip())
-        if match is None or int(match[1]) == 0:
-            self.fail(f"{value!r} isn't a duration: write 30s, 5m, 1h or 1d.", param, ctx)
-        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
-        return timedelta(**{unit: int(match[1])})
 
 
 @click.command()
@@ -39,7 +22,7 @@ class Every(click.ParamType[timedelta]):
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes side by side."
 )
-@click.option("--every", type=Every(), help="Keep running: begin a run every so often (30s, 5m, 1h).")
+@click.option("--every", type=DurationType(), help="Keep running: begin a run every so often (30s, 5m, 1h).")
 @click.option("--wait", is_flag=True, help="Stay until files that other workers hold are done.")
 @json_option
 @click.pass_obj

@@ -195,6 +195,11 @@ class FluentClient:
         self._channel.close()
 
     @property
+    def base_url(self) -> str:
+        """The address of the account's API, without a slash at its end."""
+        return self._base_url
+
+    @property
     def retailer_id(self) -> str | None:
         """The retailer that jobs are created for where a call names none."""
         return self._retailer_id

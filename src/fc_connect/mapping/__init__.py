@@ -7,27 +7,53 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fc_connect.mapping.config import FieldConfig, MappingConfig, load_mapping
+    from fc_connect.mapping.entity_check import check_entity
     from fc_connect.mapping.mapper import Mapper, compile_mapping, encode_entity
     from fc_connect.mapping.resolvers import resolver_names
+    from fc_connect.mapping.schema import (
+        INTROSPECTION_QUERY,
+        SchemaFile,
+        check_document,
+        describe_schema,
+        load_schema,
+        read_schema_file,
+        schema_file_text,
+    )
 
 __all__ = [
+    "INTROSPECTION_QUERY",
     "FieldConfig",
     "Mapper",
     "MappingConfig",
+    "SchemaFile",
+    "check_document",
+    "check_entity",
     "compile_mapping",
+    "describe_schema",
     "encode_entity",
     "load_mapping",
+    "load_schema",
+    "read_schema_file",
     "resolver_names",
+    "schema_file_text",
 ]
 
 _HOMES = {
     "FieldConfig": "config",
+    "INTROSPECTION_QUERY": "schema",
     "Mapper": "mapper",
     "MappingConfig": "config",
+    "SchemaFile": "schema",
+    "check_document": "schema",
+    "check_entity": "entity_check",
     "compile_mapping": "mapper",
+    "describe_schema": "schema",
     "encode_entity": "mapper",
     "load_mapping": "config",
+    "load_schema": "schema",
+    "read_schema_file": "schema",
     "resolver_names": "resolvers",
+    "schema_file_text": "schema",
 }
 
 

@@ -210,6 +210,10 @@ class Pipeline:
             )
         return gaps
 
+    def open_client(self) -> FluentClient:
+        """Make the client of the Fluent account; nothing is sent yet, and the caller closes it."""
+        return open_client(self.config, clock=self._clock, random_source=self._random, stop=self._stop)
+
     def open_state(self, kv: KVStore) -> StateService:
         """Return the state of this pipeline in `kv`."""
         return StateService(
@@ -277,9 +281,7 @@ class Pipeline:
                 logger.warning(
                     "the store of the state is not %s A crash of it may lose or repeat records.", gap
                 )
-            client = opened.enter_context(
-                open_client(self.config, clock=self._clock, random_source=self._random, stop=self._stop)
-            )
+            client = opened.enter_context(self.open_client())
             yield _Parts(source=source, planner=planner, state=self.open_state(kv), client=client)
 
     # Checks
@@ -309,9 +311,7 @@ class Pipeline:
             )
 
     def _check_fluent(self) -> str:
-        with open_client(
-            self.config, clock=self._clock, random_source=self._random, stop=self._stop
-        ) as client:
+        with self.open_client() as client:
             client.graphql("query { me { ref } }")
             return "logged in"
 

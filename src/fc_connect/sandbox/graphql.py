@@ -1,20 +1,25 @@
-"""The little of GraphQL that a connection check needs: `query { me { ref } }`.
+"""GraphQL over the sandbox's schema: introspection, and `query { me { ref } }`.
 
-Anything more is refused in the body, as GraphQL does, rather than answered with made-up data.
+The schema is a small part of Fluent's (schema.graphql). What it has but the sandbox holds no data for is refused in the
+body, as GraphQL does, rather than answered with made-up data.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
+import threading
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
 
 from fc_connect.sandbox.exchange import Answer, Request, answer
 from fc_connect.sandbox.validation import parse_json
 
+if TYPE_CHECKING:  # imported by the first query: it takes longer than the rest of the sandbox
+    from graphql import GraphQLResolveInfo, GraphQLSchema
+
 __all__ = ["execute"]
 
 ME = {
-    "__typename": "User",
     "id": "1",
     "ref": "sandbox-user",
     "username": "sandbox-user",
@@ -26,76 +31,77 @@ ME = {
     "country": "AU",
     "timezone": "UTC",
 }
-_HEAD = re.compile(r"\s*(?:query(?:\s+[A-Za-z_]\w*)?\s*)?(?=\{)")
-_TOKEN = re.compile(r"[\s,]*(?:([A-Za-z_]\w*)|([{}]))")
+_MAX_TOKENS = 20_000
+_building = threading.Lock()
 
 
-class _QueryError(ValueError):
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+class _UnsupportedError(Exception):
+    """The schema has it, and the sandbox has no data for it."""
 
 
 def execute(request: Request) -> Answer:
     """Answer POST /graphql. Errors of the query come back in the body, with status 200."""
-    query = parse_json(request.body).get("query")
+    import graphql
+
+    payload = parse_json(request.body)
+    query, variables, name = (payload.get(key) for key in ("query", "variables", "operationName"))
+    if not isinstance(query, str) or not query.strip():
+        return _refused("BAD_USER_INPUT", "query must be a string that isn't empty.")
+    if not isinstance(variables, dict | None):
+        return _refused("BAD_USER_INPUT", "variables must be an object.")
+    if not isinstance(name, str | None):
+        return _refused("BAD_USER_INPUT", "operationName must be a string.")
+    with _building:
+        schema = _schema()
     try:
-        if not isinstance(query, str) or not query.strip():
-            raise _QueryError("BAD_USER_INPUT", "query must be a string that isn't empty.")
-        return answer({"data": _resolve(_selection(query))})
-    except _QueryError as exc:
-        return answer({"data": None, "errors": [{"message": str(exc), "extensions": {"code": exc.code}}]})
+        document = graphql.parse(query, max_tokens=_MAX_TOKENS, allow_empty_selection_sets=False)
+        faults = graphql.validate(schema, document)
+    except graphql.GraphQLError as exc:
+        return _refused("GRAPHQL_PARSE_FAILED", exc.message)
+    except RecursionError:
+        return _refused("GRAPHQL_PARSE_FAILED", "The query is nested too deeply.")
+    if faults:
+        return _refused("GRAPHQL_VALIDATION_FAILED", *(fault.message for fault in faults))
+    result = graphql.execute_sync(schema, document, variable_values=variables, operation_name=name)
+    content: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        content["errors"] = [
+            {**error.formatted, "extensions": {"code": _code(error.original_error)}}
+            for error in result.errors
+        ]
+        if any(isinstance(error.original_error, _UnsupportedError) for error in result.errors):
+            content["data"] = None
+    return answer(content)
 
 
-def _selection(query: str) -> dict[str, Any]:
-    text = re.sub(r"#[^\n]*", "", query)
-    head = _HEAD.match(text)
-    if head is None:
-        raise _QueryError(
-            "SANDBOX_UNSUPPORTED", "The sandbox answers queries without variables: query { me { ref } }."
-        )
-    position = head.end()
-    root: dict[str, Any] = {}
-    open_levels: list[dict[str, Any]] = []
-    level, last = root, None
-    while match := _TOKEN.match(text, position):
-        position = match.end()
-        name, brace = match.groups()
-        if name:
-            if not open_levels:
-                break
-            level[name], last = {}, name
-        elif brace == "{":
-            if open_levels and last is None:
-                raise _QueryError("GRAPHQL_VALIDATION_FAILED", "A selection must follow a field.")
-            open_levels.append(level)
-            level, last = (level[last] if last is not None else root), None
-        else:
-            if not level:
-                raise _QueryError("GRAPHQL_VALIDATION_FAILED", "A selection is empty.")
-            level, last = open_levels.pop(), None
-            if not open_levels:
-                break
-    if open_levels or text[position:].strip():
-        raise _QueryError(
-            "SANDBOX_UNSUPPORTED", f"The sandbox can't read this query from {text[position:][:40]!r} on."
-        )
-    return root
+@cache
+def _schema() -> GraphQLSchema:
+    import graphql
+
+    text = (resources.files("fc_connect.sandbox") / "schema.graphql").read_text("utf-8")
+    schema = graphql.build_schema(text)
+    for root in (schema.query_type, schema.mutation_type):
+        assert root is not None  # noqa: S101 - it is our own file
+        for name, field in root.fields.items():
+            field.resolve = _who_asks if name == "me" else _unsupported
+    return schema
 
 
-def _resolve(selection: dict[str, Any]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for name, fields in selection.items():
-        if name == "__typename" and not fields:
-            data[name] = "Query"
-        elif name == "me":
-            unknown = [field for field, below in fields.items() if field not in ME or below]
-            if unknown or not fields:
-                raise _QueryError(
-                    "GRAPHQL_VALIDATION_FAILED",
-                    f"me has no field {unknown[0]!r} in the sandbox." if unknown else "me needs a selection.",
-                )
-            data[name] = {field: ME[field] for field in fields}
-        else:
-            raise _QueryError("SANDBOX_UNSUPPORTED", f"The sandbox doesn't answer {name!r} yet; it knows me.")
-    return data
+def _who_asks(_source: Any, _info: GraphQLResolveInfo[Any]) -> dict[str, str]:
+    return ME
+
+
+def _unsupported(_source: Any, info: GraphQLResolveInfo[Any], **_arguments: Any) -> Any:
+    raise _UnsupportedError(
+        f"The sandbox has no data for {info.field_name!r} yet; it answers me, and introspection."
+    )
+
+
+def _code(cause: BaseException | None) -> str:
+    return "SANDBOX_UNSUPPORTED" if isinstance(cause, _UnsupportedError) else "BAD_USER_INPUT"
+
+
+def _refused(code: str, *messages: str) -> Answer:
+    return answer(
+        {"data": None, "errors": [{"message": each, "extensions": {"code": code}} for each in messages]}
+    )
