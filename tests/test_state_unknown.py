@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fc_connect.clock import ManualClock
-from fc_connect.errors import KVCommitUnknownError, LockLostError
+from fc_connect.errors import KVCommitUnknownError, LockHeldError, LockLostError
 from fc_connect.kv import CommitResult
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.memory import MemoryKV
@@ -112,3 +112,105 @@ def test_a_renewal_that_arrived_though_its_answer_was_lost_counts(
         clock.advance(LEASE / 2)
 
         lease.commit(kv.atomic().set(("w", "x"), 1))
+
+
+def test_a_renewal_that_arrives_late_is_gone_on_with(
+    kv: BadLine, state: StateService, clock: ManualClock
+) -> None:
+    with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
+        kv.dies = 1
+        with pytest.raises(KVCommitUnknownError):
+            lease.renew()
+        assert kv.arrive() == [True]
+        clock.advance(LEASE / 2)
+
+        lease.renew()
+
+        clock.advance(LEASE * 0.9)
+        lease.commit(kv.atomic().set(("w", "x"), 1))
+
+
+def test_a_write_settles_first_what_became_of_a_renewal(kv: BadLine, state: StateService) -> None:
+    for arrives_before in (True, False):
+        with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
+            kv.dies, kv.under_way = 1, []
+            with pytest.raises(KVCommitUnknownError):
+                lease.renew()
+            if arrives_before:
+                assert kv.arrive() == [True]
+
+            state.save_batches(FILE, [batch(BatchState.SENDING)], lease)
+
+            assert kv.arrive() == [False]
+            state.save_batches(FILE, [batch(BatchState.SENT)], lease)
+
+
+def test_how_old_a_renewal_is_that_arrived_late_is_never_guessed_younger(
+    kv: BadLine, state: StateService, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two renewals with lost answers the first arrives: the store counts from there."""
+    with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
+        clock.advance(LEASE / 4)
+        kv.dies = 1
+        with pytest.raises(KVCommitUnknownError):
+            lease.renew()
+        assert kv.arrive() == [True]
+        clock.advance(LEASE / 2)
+        kv.dies = 1
+        lease.renew()  # its answer is lost as well, and the record is its own: but of the first one
+        clock.advance(LEASE / 2)  # the first has run out, the second would not have
+
+        with pytest.raises(LockLostError):
+            lease.demand_held()
+
+
+def test_a_record_of_anybody_else_is_never_taken_for_a_renewal(kv: BadLine, state: StateService) -> None:
+    with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
+        kv.dies = 1
+        with pytest.raises(KVCommitUnknownError):
+            lease.renew()
+        state.force_release(FILE.lock_name, reason="a test")
+        with state.lock(FILE.lock_name, timeout=LEASE):
+            assert kv.arrive() == [False]
+
+            with pytest.raises(LockLostError):
+                lease.commit(kv.atomic().set(("w", "x"), 1))
+
+
+def test_a_lock_that_was_lost_while_its_renewal_was_on_its_way_is_free_once_it_is_given_back(
+    kv: BadLine, state: StateService, clock: ManualClock
+) -> None:
+    with without_renewals(state.lock(FILE.lock_name, timeout=LEASE)) as lease:
+        clock.advance(LEASE * 0.9)
+        kv.dies = 1
+        with pytest.raises(KVCommitUnknownError):
+            lease.renew()
+        assert kv.arrive() == [True]
+        clock.advance(LEASE * 0.2)
+        with pytest.raises(LockLostError):
+            lease.commit(kv.atomic().set(("w", "x"), 1))
+
+    state.lock(FILE.lock_name, timeout=LEASE).release()
+
+
+def test_a_lock_whose_request_was_given_up_and_arrived_late_is_taken_by_the_next_who_asks(
+    kv: BadLine, state: StateService
+) -> None:
+    kv.dies = 1
+    with pytest.raises(LockHeldError):
+        state.lock(FILE.lock_name, timeout=LEASE)
+    assert kv.arrive() == [True]
+
+    with state.lock(FILE.lock_name, timeout=LEASE) as lease:
+        assert lease.token == 2
+
+
+def test_a_lock_that_another_process_took_late_is_left_alone(kv: BadLine, state: StateService) -> None:
+    kv.dies = 1
+    with pytest.raises(LockHeldError):
+        state.lock(FILE.lock_name, timeout=LEASE)
+    kv.arrive()
+    another = StateService(kv, workflow_id="w", clock=state.clock)
+
+    with pytest.raises(LockHeldError):
+        another.lock(FILE.lock_name, timeout=LEASE)

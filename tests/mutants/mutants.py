@@ -264,10 +264,34 @@ LEASES = (
     Mutant(
         name="renewal-without-a-check",
         file="state/lease.py",
-        old="write = self._kv.atomic().check(self._key, self._versionstamp)\n            write.set(self._key",
-        new="write = self._kv.atomic()\n            write.set(self._key",
+        old="write = self._kv.atomic().check(self._key, self._versionstamp)\n        write.set(self._key",
+        new="write = self._kv.atomic()\n        write.set(self._key",
         harm="A paused worker takes its lock back from the one that took over: both work.",
         caught_by=("laws", "histories-memory"),
+    ),
+    Mutant(
+        name="renewal-takes-any-record-for-its-own",
+        file="state/lease.py",
+        old="        if info.acquisition != self._info.acquisition:\n            return False\n",
+        new="",
+        harm="A worker whose lock was taken over works on under the next holder's record.",
+        caught_by=("unknown", "histories-redis"),
+    ),
+    Mutant(
+        name="renewal-guessed-younger",
+        file="state/lease.py",
+        old="max(self._held_until, self._unsettled_since + info.timeout)",
+        new="self._clock.monotonic() + info.timeout",
+        harm="A worker sends after its lock ran out in the store, since it counts from the wrong renewal.",
+        caught_by=("unknown",),
+    ),
+    Mutant(
+        name="writes-while-a-renewal-is-on-its-way",
+        file="state/lease.py",
+        old="            lease._settle()\n",
+        new="",
+        harm="A renewal that arrives late makes the worker's next write fail: the file rests for a whole timeout.",
+        caught_by=("unknown",),
     ),
     Mutant(
         name="takes-over-a-live-lock",
@@ -308,21 +332,16 @@ LEASES = (
     Mutant(
         name="lost-answer-to-an-acquisition",
         file="state/lease.py",
-        old="            versionstamp = entry.versionstamp if entry is not None and is_ours else None\n"
-        "        if versionstamp is None:\n            return None, self.get(name)\n",
-        new="            versionstamp = None\n"
-        "        if versionstamp is None:\n            return None, self.get(name)\n",
+        old="                versionstamp = entry.versionstamp if entry is not None and is_ours else None\n",
+        new="                versionstamp = None\n",
         harm="A lock is held by nobody until it expires, after each lost answer.",
         caught_by=("laws",),
     ),
     Mutant(
         name="lost-request-counts-as-acquired",
         file="state/lease.py",
-        old="            is_ours = entry is not None and from_entry(entry, LockInfo).acquisition == info.acquisition\n"
-        "            versionstamp = entry.versionstamp if entry is not None and is_ours else None\n"
-        "        if versionstamp is None:\n            return None, self.get(name)\n",
-        new='            versionstamp = entry.versionstamp if entry is not None else "0"\n'
-        "        if versionstamp is None:\n            return None, self.get(name)\n",
+        old="                versionstamp = entry.versionstamp if entry is not None and is_ours else None\n",
+        new='                versionstamp = entry.versionstamp if entry is not None else "0"\n',
         harm="A worker believes it holds a lock that is free, or another's.",
         caught_by=("laws", "histories-redis"),
     ),

@@ -57,6 +57,7 @@ DETECTORS: dict[str, tuple[str, ...]] = {
     "kv-postgresql": _suite("tests/test_kv.py", "TestPostgreSQLKV"),
     "kv-postgresql-more": _suite("tests/test_kv.py", "under_way or below_the_last"),
     "holes": _suite("tests/test_state_holes.py", "memory or of_many or clock"),
+    "unknown": _suite("tests/test_state_unknown.py"),
     "laws": _suite("tests/test_state_laws.py"),
     "pipeline": _suite("tests/test_pipeline.py"),
     "doubt": _suite("tests/test_doubt.py"),

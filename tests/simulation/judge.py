@@ -86,6 +86,8 @@ class Judge:
         self._keeps_order = keeps_order
         self._held: dict[str, _Held] = {}
         self._tokens: dict[str, int] = {}
+        self._given_up: set[str | None] = set()
+        """Acquisitions that got no answer, or whose end got none: who asked may ask again."""
         self._sent: set[tuple[Any, ...]] = set()
         self._sending: dict[tuple[Any, ...], float | None] = {}
         """Batches that were on their way, by key: until when, None for now."""
@@ -127,6 +129,18 @@ class Judge:
                 self._judge_daily_job(process, str(key[3]), _decode(value)["job_id"])
         if sync is not None:
             self._judge_sync(process, sync)
+
+    def unanswered(self, process: Process, commit: Commit) -> None:
+        """Note a commit of which its sender won't hear what came of it."""
+        for name, write in commit.writes.items():
+            key = commit.keys[name]
+            if key[1] != "lock":
+                continue
+            held = self._held.get(str(key[2]))
+            mine = held.acquisition if held is not None and held.process is process else None
+            acquisition = mine if write.value is None else _decode(write.value)["acquisition"]
+            if write.value is None or acquisition != mine:  # no renewal: those who hold a lock go on
+                self._given_up.add(acquisition)
 
     def delivered(self, file: KnownFile, number: int, delivery: Delivery) -> None:
         """Judge a batch that Fluent has taken."""
@@ -172,7 +186,9 @@ class Judge:
                 self.world.fault(f"{process.name} renewed the lock {name}, which it doesn't hold")
             held.at = now
             return
-        if held is not None and not held.process.is_dead and now < held.at + held.timeout - 1e-5:
+        is_again = held is not None and held.process is process and held.acquisition in self._given_up
+        is_held = held is not None and not held.process.is_dead and now < held.at + held.timeout - 1e-5
+        if held is not None and is_held and not is_again:
             self.world.fault(f"{process.name} took the lock {name}, which {held.process.name} holds")
         token = info["token"]
         if self._tokens.get(name) != token:

@@ -73,6 +73,9 @@ class Store:
             )
         return result
 
+    def unanswered(self, process: Process, commit: Commit) -> None:
+        self._judge.unanswered(process, commit)
+
     def is_down(self) -> bool:
         now = self.world.now
         return any(since <= now < until for since, until in self.network.outages)
@@ -154,6 +157,8 @@ class Connection:
         if thread is None or self._process.is_dead:
             raise Killed
         if network.outages and self._store.is_down():
+            if writes:
+                self._store.unanswered(self._process, argument)
             world.sleep(0.01 + 0.1 * random())
             raise KVUnavailableError("The store is down.")
         # A read that fails ends a run, and little is learnt: it shall happen, but not often.
@@ -193,6 +198,7 @@ class Connection:
         if not writes:
             world.sleep(self._network.timeout * random())
             raise KVUnavailableError("The connection died.")
+        self._store.unanswered(self._process, argument)
         found_out = self._network.timeout * random()
         if fate < self._network.late_rate:
             arrives: float | None = world.now + found_out + 1.5 * random()

@@ -28,7 +28,7 @@ class Bug(NamedTuple):
 
 BUGS = {
     "a renewal looks at nothing": Bug(
-        lease.Lease, "renew", ".check(self._key, self._versionstamp)", "", ("pauses", "slow")
+        lease.Lease, "_renew_once", ".check(self._key, self._versionstamp)", "", ("pauses", "slow")
     ),
     "a lock is taken without a look at its version": Bug(
         lease.Leases,
@@ -46,7 +46,7 @@ BUGS = {
         (),
     ),
     "a release removes whosever lock it is": Bug(
-        lease.Lease, "release", ".check(self._key, self._versionstamp)", "", ("pauses", "stuck")
+        lease.Lease, "_free", ".check(self._key, self._versionstamp)", "", ("pauses", "stuck")
     ),
     "a fencing token begins anew": Bug(lease.Leases, "_try", "1 + count_from(fence)", "1", ()),
     "a write proves no lease": Bug(
@@ -54,9 +54,9 @@ BUGS = {
     ),
     "a renewal that isn't known to have arrived counts": Bug(
         lease.Lease,
-        "renew",
-        "if entry is not None and entry.versionstamp == self._versionstamp:",
-        "if False:",
+        "_renew_once",
+        "if self._versionstamp == before:",
+        "self._held_until, self._unsettled_since = asked_at + info.timeout, None\n        if False:",
         ("late", "slow"),
     ),
     "a late commit may undo a later one": Bug(

@@ -68,6 +68,7 @@ class Lease:
         *,
         clock: Clock,
         workflow: str,
+        given_up: set[str],
     ) -> None:
         self.lost = threading.Event()
         """Set once it is known that the lock is no longer ours."""
@@ -77,6 +78,10 @@ class Lease:
         self._versionstamp = versionstamp
         self._held_until = held_until
         self._held_since = clock.monotonic()
+        # When the oldest of those renewals was asked for that may still arrive; None where there are none.
+        self._unsettled_since: float | None = None
+        self._given_up = given_up
+        self._is_released = False
         self._clock = clock
         self._mutex = threading.RLock()  # a renewal moves the versionstamp that a write is about to check
         self._stop = threading.Event()
@@ -126,27 +131,68 @@ class Lease:
         """
         with self._mutex:
             self._demand_held()
-            asked_at = self._clock.monotonic()  # before the request: the store begins its own count later
-            timeout = timedelta(seconds=self._info.timeout)
-            info = replace(self._info, expires_at=self._kv.now() + timeout)
-            write = self._kv.atomic().check(self._key, self._versionstamp)
-            write.set(self._key, to_json(info), expire_in=timeout if self._kv.has_clock else None)
-            point("lease.renew")
-            try:
-                versionstamp = write.commit().versionstamp
-            except KVCommitUnknownError:
-                entry = self._kv.get(self._key)
-                if entry is not None and entry.versionstamp == self._versionstamp:
-                    raise  # not done, or not yet: nothing may be built upon it
-                is_ours = entry is not None and from_entry(entry, LockInfo).acquisition == info.acquisition
-                versionstamp = entry.versionstamp if entry is not None and is_ours else None
-            if versionstamp is None:
+            # Where an earlier renewal arrived late, this one is refused: once more, from what is there now.
+            if not (self._renew_once() or (self._recognise() and self._renew_once())):
                 self.lost.set()
                 self._demand_held()
-            else:
-                self._info, self._versionstamp = info, versionstamp
-                self._held_until = asked_at + self._info.timeout
-                point("lease.renewed")
+            point("lease.renewed")
+
+    def _renew_once(self) -> bool:
+        asked_at = self._clock.monotonic()  # before the request: the store begins its own count later
+        timeout = timedelta(seconds=self._info.timeout)
+        info = replace(self._info, expires_at=self._kv.now() + timeout)
+        write = self._kv.atomic().check(self._key, self._versionstamp)
+        write.set(self._key, to_json(info), expire_in=timeout if self._kv.has_clock else None)
+        point("lease.renew")
+        try:
+            versionstamp = write.commit().versionstamp
+        except KVCommitUnknownError:
+            if self._unsettled_since is None:
+                self._unsettled_since = asked_at
+            before = self._versionstamp
+            if not self._recognise():
+                return False
+            if self._versionstamp == before:
+                raise  # not done, or not yet: nothing may be built upon it
+            return True
+        if versionstamp is None:
+            return False
+        self._info, self._versionstamp = info, versionstamp
+        self._held_until = asked_at + info.timeout
+        self._unsettled_since = None
+        return True
+
+    def _recognise(self) -> bool:
+        """Say whether the record is still ours; go on with it where a renewal of unknown outcome has changed it.
+
+        That weakens no fence: nothing but a renewal writes under this acquisition, each one checks the version before
+        it, and this one is the next. So whatever else of ours is on its way, renewal or write, fails its check from
+        now on. Which of several renewals it was can't be told: the oldest, for safety.
+        """
+        entry = self._kv.get(self._key)
+        if entry is None:
+            return False
+        info = from_entry(entry, LockInfo)
+        if info.acquisition != self._info.acquisition:
+            return False
+        if entry.versionstamp == self._versionstamp:
+            return True
+        if self._unsettled_since is None or entry.versionstamp < self._versionstamp:
+            return False  # none of ours: a store that was set back
+        self._info, self._versionstamp = info, entry.versionstamp
+        self._held_until = max(self._held_until, self._unsettled_since + info.timeout)
+        self._unsettled_since = None
+        return True
+
+    def _settle(self) -> None:
+        """See to it that no renewal is on its way: it would make the check of a write fail.
+
+        Raises:
+            LockLostError: the lock expired or was taken.
+            KVCommitUnknownError: it still may be.
+        """
+        if self._unsettled_since is not None:
+            self.renew()
 
     def release(self) -> None:
         """Give the lock back if it is still ours. Twice is no fault.
@@ -158,15 +204,26 @@ class Lease:
         if self._thread is not threading.current_thread():
             self._thread.join()
         with self._mutex:
-            if self.lost.is_set():
+            if self._is_released:
                 return
+            self._is_released = True
+            is_lost = self.lost.is_set()
             self.lost.set()
+            if is_lost and self._unsettled_since is None and self._kv.has_clock:
+                return
             point("lease.release")
             try:
-                self._kv.atomic().check(self._key, self._versionstamp).delete(self._key).commit()
-                point("lease.released")
-            except KVCommitUnknownError:
+                # A renewal that arrived late may have kept the lock in the store: it would stay there for nobody.
+                if (not is_lost and self._free()) or (self._recognise() and self._free()):
+                    point("lease.released")
+            except KVError as exc:
+                self._given_up.add(self._info.acquisition)
+                if not (is_lost or isinstance(exc, KVCommitUnknownError)):
+                    raise
                 logger.warning("lock %s: the release may not have arrived; it expires by itself", self.name)
+
+    def _free(self) -> bool:
+        return self._kv.atomic().check(self._key, self._versionstamp).delete(self._key).commit().ok
 
     def __enter__(self) -> Self:
         return self
@@ -223,10 +280,11 @@ class Lease:
 def commit_under(leases: Sequence[Lease], write: Atomic) -> str:
     """Commit `write` only while every one of `leases` is held; errors as `Lease.commit`."""
     with ExitStack() as held:
-        for lease in sorted(
-            leases, key=lambda each: each.name
-        ):  # one order, so that no two threads wait in a ring
+        # In one order, so that no two threads wait in a ring.
+        for lease in sorted(leases, key=lambda each: each.name):
             held.enter_context(lease._mutex)
+            lease._settle()
+        for lease in leases:
             lease._demand_held()
             write.check(lease._key, lease._versionstamp)
         result = write.commit()
@@ -258,6 +316,8 @@ class Leases:
         self._clock = clock
         self._random = random
         self._guard = guard
+        # Acquisitions of this process that nobody holds any more, whatever the store says.
+        self._given_up: set[str] = set()
         self._seen: dict[str, tuple[str, float]] = {}  # for stores without a clock: versionstamp, first seen
 
     def acquire(
@@ -361,7 +421,7 @@ class Leases:
         entry, fence = self._kv.get_many([key, fence_key])
         if (holder := self.holder(entry)) is not None:
             return None, holder
-        gone = None if entry is None else from_entry(entry, LockInfo).owner
+        gone = None if entry is None else from_entry(entry, LockInfo)
         token = 1 + count_from(fence)
         now = self._kv.now()
         info = LockInfo(
@@ -381,20 +441,36 @@ class Leases:
         try:
             versionstamp = write.commit().versionstamp
         except KVCommitUnknownError:
-            entry = self._kv.get(key)
-            is_ours = entry is not None and from_entry(entry, LockInfo).acquisition == info.acquisition
-            versionstamp = entry.versionstamp if entry is not None and is_ours else None
+            try:
+                entry = self._kv.get(key)
+                is_ours = entry is not None and from_entry(entry, LockInfo).acquisition == info.acquisition
+                versionstamp = entry.versionstamp if entry is not None and is_ours else None
+            except KVError:
+                self._given_up.add(info.acquisition)
+                raise
+            if versionstamp is None:
+                self._given_up.add(
+                    info.acquisition
+                )  # should it arrive late, it is taken over with a new token
         if versionstamp is None:
             return None, self.get(name)
-        if gone is not None:
-            logger.warning("lock on %s: taken over from %s, which is gone", about or name, gone)
+        if gone is not None and gone.acquisition not in self._given_up:
+            logger.warning("lock on %s: taken over from %s, which is gone", about or name, gone.owner)
         point("lease.acquired")
         held_until = asked_at + timeout.total_seconds()
-        lease = Lease(self._kv, info, versionstamp, held_until, clock=self._clock, workflow=self._workflow)
+        lease = Lease(
+            self._kv,
+            info,
+            versionstamp,
+            held_until,
+            clock=self._clock,
+            workflow=self._workflow,
+            given_up=self._given_up,
+        )
         return lease, None
 
     def _is_stale(self, entry: Entry, holder: LockInfo) -> bool:
-        if holder.owner.is_dead():
+        if holder.acquisition in self._given_up or holder.owner.is_dead():
             return True
         if self._kv.has_clock:
             return False  # an expired record would be absent
