@@ -6,6 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fc_connect.mapping.builder import (
+        Resolution,
+        ResolverBuilder,
+        ResolverEngine,
+        combine_resolvers,
+        resolver,
+    )
     from fc_connect.mapping.config import FieldConfig, MappingConfig, load_mapping
     from fc_connect.mapping.entity_check import check_entity
     from fc_connect.mapping.mapper import Mapper, compile_mapping, encode_entity
@@ -25,15 +32,20 @@ __all__ = [
     "FieldConfig",
     "Mapper",
     "MappingConfig",
+    "Resolution",
+    "ResolverBuilder",
+    "ResolverEngine",
     "SchemaFile",
     "check_document",
     "check_entity",
+    "combine_resolvers",
     "compile_mapping",
     "describe_schema",
     "encode_entity",
     "load_mapping",
     "load_schema",
     "read_schema_file",
+    "resolver",
     "resolver_names",
     "schema_file_text",
 ]
@@ -43,15 +55,20 @@ _HOMES = {
     "INTROSPECTION_QUERY": "schema",
     "Mapper": "mapper",
     "MappingConfig": "config",
+    "Resolution": "builder",
+    "ResolverBuilder": "builder",
+    "ResolverEngine": "builder",
     "SchemaFile": "schema",
     "check_document": "schema",
     "check_entity": "entity_check",
+    "combine_resolvers": "builder",
     "compile_mapping": "mapper",
     "describe_schema": "schema",
     "encode_entity": "mapper",
     "load_mapping": "config",
     "load_schema": "schema",
     "read_schema_file": "schema",
+    "resolver": "builder",
     "resolver_names": "resolvers",
     "schema_file_text": "schema",
 }

@@ -296,14 +296,14 @@ def _json_list(value: list[Any] | tuple[Any, ...], tz: tzinfo, above: set[int]) 
 
 def _json_object(value: Mapping[Any, Any], tz: tzinfo, above: set[int]) -> str:
     fields = []
-    for name, item in in_key_order(value):
+    for name, item in _in_key_order(value):
         written = _json(item, tz, above)
         if written is not ABSENT:
             fields.append(f"{_json(name, tz, above)}:{written}")
     return f"{{{','.join(fields)}}}"
 
 
-def in_key_order(value: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+def _in_key_order(value: Mapping[Any, Any]) -> list[tuple[str, Any]]:
     """Return the fields of an object as JavaScript lists them: whole numbers first, the rest as they were put in."""
     fields = [(name if isinstance(name, str) else to_string(name), item) for name, item in value.items()]
     positions = [name for name, _ in fields if name[:1].isdigit() and _is_index(name)]

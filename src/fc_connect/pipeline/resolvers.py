@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fc_connect.errors import ConfigurationError
+from fc_connect.mapping.builder import resolver_names_of
 
 __all__ = ["load_resolvers", "resolvers_digest"]
 
@@ -18,10 +19,11 @@ def load_resolvers(where: str | None, *, base: Path) -> dict[str, Callable[..., 
     """Return the functions by the name that a mapping gives them.
 
     `where` is a Python file (relative to `base`) or a module, either with `:attribute` for a mapping of names to
-    functions. Without it, every public function that the file or module defines is one, as `custom.<name>`.
+    functions. Without it, what `@resolver` named is one under that name, and every other public function that the file
+    or module defines as `custom.<name>`.
 
     Raises:
-        ConfigurationError: it isn't there, fails when loaded, or holds no functions.
+        ConfigurationError: it isn't there, fails when loaded, holds no functions, or two of one name.
     """
     if where is None:
         return {}
@@ -37,16 +39,30 @@ def load_resolvers(where: str | None, *, base: Path) -> dict[str, Callable[..., 
         if not isinstance(found, Mapping) or not all(callable(each) for each in found.values()):
             raise ConfigurationError(f"`resolvers: {where}`: {attribute} must map names to functions.")
         return {str(name): function for name, function in found.items()}
-    functions = {
-        f"custom.{name}": value
-        for name, value in vars(module).items()
-        if callable(value)
-        and not name.startswith("_")
-        and getattr(value, "__module__", "") == module.__name__
-    }
+    functions: dict[str, Callable[..., Any]] = {}
+    problems = []
+    for attribute_name, value in vars(module).items():
+        for name in _names(attribute_name, value, module.__name__):
+            if functions.setdefault(name, value) is not value:
+                problems.append(f"{name}: is {_called(functions[name])}, and also {_called(value)}")
+    if problems:
+        raise ConfigurationError(f"`resolvers: {where}`: two functions have one name:", problems=problems)
     if not functions:
         raise ConfigurationError(f"`resolvers: {where}` defines no public function.")
     return functions
+
+
+def _names(attribute: str, value: Any, module: str) -> tuple[str, ...]:
+    if not callable(value):
+        return ()
+    if given := resolver_names_of(value):
+        return given
+    is_own = getattr(value, "__module__", "") == module
+    return (f"custom.{attribute}",) if is_own and not attribute.startswith("_") else ()
+
+
+def _called(function: Callable[..., Any]) -> str:
+    return f"`{getattr(function, '__qualname__', repr(function))}`"
 
 
 def resolvers_digest(where: str | None, *, base: Path) -> str | None:
