@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import (
     VERSIONS,
@@ -20,6 +21,10 @@ from tests.servers import (
     RedisServer,
     missing,
 )
+
+# How long an example takes is the machine's affair: on a loaded one, a limit makes sound tests fail.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 class _Server(Protocol):
