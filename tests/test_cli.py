@@ -106,6 +106,19 @@ def test_logs_are_json_lines_with_the_id_that_fluent_sees(shop: Shop) -> None:
     assert "tests-secret" not in done.stderr
 
 
+def test_unlock_says_how_long_the_holder_may_still_send(shop: Shop) -> None:
+    pipeline = shop.pipeline()
+    with (
+        pipeline.open_store() as kv,
+        pipeline.open_state(kv).lock("file:x", timeout=timedelta(minutes=5), about="stock.csv"),
+    ):
+        done = fc("state", "unlock", "stock.csv", "--reason", "test", "-p", str(shop.pipeline_file))
+
+    assert done.returncode == 0
+    assert "one more batch" in done.stderr
+    assert any(f"wait {seconds} s" in done.stderr for seconds in range(270, 301))
+
+
 def test_state_shows_and_mends(shop: Shop) -> None:
     shop.stock("good.csv", warehouse="W1", rows=3, age=2)
     shop.put("bad.csv", "sku,warehouse,quantity,status\nS1,W1,bad,A\n", age=1)

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from fc_connect.kv.memory import MemoryKV
+from fc_connect.observe import Event, FileFinished
+from fc_connect.pipeline import Pipeline
 from fc_connect.sandbox import Sandbox
-from fc_connect.state import FileStatus
+from fc_connect.state import BatchRecord, BatchState, FileStatus, StateService
 from fc_connect.state.files import digest_of
 from tests.shop import Shop
 from tests.test_state_holes import a_dead_workers_locks
@@ -106,3 +108,39 @@ def test_a_run_takes_over_from_a_dead_machine_also_in_a_store_without_a_clock(
 
     assert result.success
     assert result.files_processed == 2
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_a_dead_machine_left_of_finished_files_holds_up_no_other(tmp_path: Path, moves: bool) -> None:
+    with Sandbox(processing_time=timedelta(0)) as sandbox, Clockless() as kv:
+        shop = Shop(tmp_path / "shop", sandbox, pipeline="w")
+        shop.stock("done.csv", warehouse="W0", rows=3)
+        in_kv(kv, shop.pipeline()).run()
+        state = StateService(kv, workflow_id="w")
+        [record] = state.files.all()
+        left = BatchRecord(
+            number=0, state=BatchState.SENT, sha256="0", count=1, job_id="j", batch_id="b", at=kv.now()
+        )
+        with state.lock(record.lock_name) as lease:
+            state.save_batches(record, [left], lease)
+        a_dead_workers_locks(kv, record.lock_name, timeout=timedelta(milliseconds=300))
+        if moves:
+            shop.configure(after={"success": "archive"})
+        shop.stock("new.csv", warehouse="W1", rows=3, age=1)
+        left_at_the_end: list[list[BatchRecord]] = []
+
+        def note(event: Event) -> None:
+            if isinstance(event, FileFinished):
+                left_at_the_end.append(list(state.batches.of(record)))
+
+        result = in_kv(kv, shop.pipeline(listeners=[note])).run()
+
+        assert result.success
+        assert left_at_the_end == [[left]]
+        assert not list(state.batches.of(record))
+        assert (shop.inbox / "done.csv").exists() != moves
+
+
+def in_kv(kv: Clockless, pipeline: Pipeline) -> Pipeline:
+    pipeline.open_store = lambda: nullcontext(kv)  # type: ignore[assignment,method-assign,return-value]
+    return pipeline

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fc_connect.clock import ManualClock
-from fc_connect.errors import KVCommitUnknownError, LockHeldError, LockLostError
+from fc_connect.errors import KVCommitUnknownError, LockHeldError, LockLostError, StateConflictError
 from fc_connect.kv import CommitResult
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.memory import MemoryKV
@@ -214,3 +214,62 @@ def test_a_lock_that_another_process_took_late_is_left_alone(kv: BadLine, state:
 
     with pytest.raises(LockHeldError):
         another.lock(FILE.lock_name, timeout=LEASE)
+
+
+class NoReplica(BadLine):
+    """A store that writes and never knows whether it lasts."""
+
+    def __init__(self, clock: ManualClock, *, takes: timedelta, writes: bool) -> None:
+        super().__init__(clock)
+        self._manual, self._takes, self._writes = clock, takes, writes
+        self.commits = 0
+
+    def _transmit(self, commit: Commit) -> CommitResult:
+        if self.dies == 0:
+            return self._apply(commit)
+        self.commits += 1
+        self._manual.advance(self._takes)
+        if self._writes:
+            self._apply(commit)
+        raise KVCommitUnknownError("only 0 of 1 replicas have the commit")
+
+
+def test_a_result_that_was_noted_though_its_answer_was_lost_is_noted_once(clock: ManualClock) -> None:
+    kv = NoReplica(clock, takes=timedelta(seconds=1), writes=True)
+    state = StateService(kv, workflow_id="w", clock=clock)
+    kv.dies = 1
+
+    state.note_result("success")
+
+    assert kv.commits == 1
+    assert state.get_sync_state().last_sync_result == "success"
+
+
+def test_a_change_that_no_answer_confirms_is_given_up_in_time(clock: ManualClock) -> None:
+    kv = NoReplica(clock, takes=timedelta(seconds=1), writes=False)
+    state = StateService(kv, workflow_id="w", clock=clock)
+    kv.dies = 1
+    began = clock.monotonic()
+
+    with pytest.raises(KVCommitUnknownError, match=r"replicas.*run again"):
+        state.note_result("success")
+
+    assert clock.monotonic() - began < 35
+
+
+def test_a_change_that_others_overtake_each_time_is_given_up_in_time(
+    kv: BadLine, state: StateService, clock: ManualClock
+) -> None:
+    class Crowded(BadLine):
+        def _transmit(self, commit: Commit) -> CommitResult:
+            clock.advance(timedelta(milliseconds=100))
+            return CommitResult(ok=False, versionstamp=None)
+
+    began = clock.monotonic()
+    crowded = Crowded(clock)
+    kv._transmit = crowded._transmit  # type: ignore[method-assign]
+
+    with pytest.raises(StateConflictError, match="fewer workers"):
+        state.note_result("success")
+
+    assert clock.monotonic() - began < 35

@@ -65,8 +65,8 @@ BUGS = {
     "an unknown completion counts as done": Bug(
         service.StateService,
         "_change_sync",
-        "except (StateConflictError, KVCommitUnknownError):",
-        "except KVCommitUnknownError:\n            return after\n        except StateConflictError:",
+        "except (StateConflictError, KVCommitUnknownError) as exc:",
+        "except KVCommitUnknownError:\n            return after\n        except StateConflictError as exc:",
         ("losses",),
     ),
     "a file is marked without a look at its record": Bug(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -193,7 +194,8 @@ def reset(pipeline_file: Path, paths: tuple[str, ...], yes: bool) -> int:
 def unlock(pipeline_file: Path, name: str, reason: str) -> int:
     """Take a lock away from its holder (a name from `state locks`, or a file's path).
 
-    Only where you know that the holder is gone or stuck: if it still sends, the batch under way still arrives.
+    Only where you know that the holder is gone or stuck. One that still runs may send one more batch with each of its
+    sending threads until it notices; the command says how long to wait.
 
     \b
     Example: fc-connect state unlock stock.csv --reason "host was switched off"
@@ -205,6 +207,14 @@ def unlock(pipeline_file: Path, name: str, reason: str) -> int:
         for each in names:
             holder = service.force_release(each, reason=reason)
             say(f"Released {each}, held by {holder.owner if holder else 'nobody'}.")
+            if holder is not None and not holder.owner.is_dead():
+                timeout = timedelta(seconds=holder.timeout)
+                left = min(max(holder.expires_at - service.kv.now(), timedelta(0)), timeout)
+                say(
+                    f"If it still runs, each of its sending threads may send one more batch: stop it, or wait "
+                    f"{math.ceil(left.total_seconds())} s before the next run.",
+                    err=True,
+                )
     return 0
 
 

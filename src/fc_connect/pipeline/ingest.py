@@ -89,8 +89,12 @@ class FileIngest:
     stop: threading.Event
     emit: Listener
 
-    def sweep(self) -> None:
-        """Clear up after finished files whose run was killed before it could: disk space and batch ledger."""
+    def sweep(self, *, stop: threading.Event | None = None, watch: bool = True) -> bool:
+        """Clear up after finished files whose run was killed before it could: disk space and batch ledger.
+
+        Say whether nothing is left that another holds; `watch` as for a lock.
+        """
+        is_clear = True
         left = set(self.state.batches.files())
         if self.spool_folder.is_dir():
             left |= {each.name for each in self.spool_folder.iterdir() if each.is_dir()}
@@ -99,11 +103,17 @@ class FileIngest:
                 continue
             try:
                 with self.state.lock(
-                    record.lock_name, timeout=self.config.lease.timeout, about="clearing up"
+                    record.lock_name,
+                    timeout=self.config.lease.timeout,
+                    about="clearing up",
+                    stop=stop,
+                    watch=watch,
                 ) as lease:
                     self._clear(record.file_id, lease)
             except (LockHeldError, LockLostError):
                 logger.info("%s: another worker clears up after it", record.file_name)
+                is_clear = False
+        return is_clear
 
     def _clear(self, file_id: str, lease: Lease) -> None:
         record = self.state.files.get(file_id)  # it may have been reset meanwhile

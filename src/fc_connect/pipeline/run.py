@@ -63,9 +63,12 @@ class Run:
             self.emit(RunStarted(files=len(listing.candidates), skipped=listing.completed_before))
             for skipped in listing.skipped:
                 self._note(skipped)
-            self._move_leftovers(listing)
-            self.ingest.sweep()
+            is_tidy = self._tidy_up(listing, watch=False)
             self._take_all(listing, started_at)
+            if not (is_tidy or self.state.kv.has_clock or self.stop.is_set()):
+                # What a dead machine left: in a store without a clock its locks have to be watched, for as long as they
+                # last. That was begun above, and holds up no file.
+                self._tidy_up(listing, watch=True)
         except RunAbortedError as exc:
             errors.append(str(exc))
         except StoppedError as exc:
@@ -228,14 +231,23 @@ class Run:
         self.results[result.path] = result
         self.emit(FileSkipped(path=result.path, reason=result.reason or ""))
 
-    def _move_leftovers(self, listing: Listing) -> None:
+    def _tidy_up(self, listing: Listing, *, watch: bool) -> bool:
+        """Move and clear away what runs that were killed have left of finished files; say whether it is all gone."""
+        is_moved = self._move_leftovers(listing, watch=watch)
+        return self.ingest.sweep(stop=self.stop, watch=watch) and is_moved
+
+    def _move_leftovers(self, listing: Listing, *, watch: bool) -> bool:
+        held = []
         for candidate in listing.done:
-            name = candidate.record.lock_name
+            name, timeout = candidate.record.lock_name, self.config.lease.timeout
             try:
-                with self.state.lock(name, timeout=self.config.lease.timeout, about="moving away"):
+                with self.state.lock(name, timeout=timeout, about="moving away", stop=self.stop, watch=watch):
                     self._move(candidate)
             except LockHeldError:
                 logger.info("%s: another worker moves it", candidate.record.file_name)
+                held.append(candidate)
+        listing.done[:] = held
+        return not held
 
     def _move(self, candidate: Candidate) -> None:
         """Move a finished file out of the way. Whatever happens here, it won't be sent again."""

@@ -329,11 +329,13 @@ class Leases:
         about: str = "",
         stop: threading.Event | None = None,
         is_guarded: bool = True,
+        watch: bool = True,
     ) -> Lease:
         """Take the lock, waiting up to `wait` for whoever holds it.
 
         In a store without a clock a lock that seems to have expired is watched for a whole timeout, whatever `wait`
-        says: nothing else can tell that its holder is gone, and a run that doesn't wait would never find out.
+        says: nothing else can tell that its holder is gone, and a run that doesn't wait would never find out. With
+        `watch` off it is refused, and watched from then on, so that a later call waits for the rest.
 
         Raises:
             LockHeldError: another holds it still.
@@ -351,9 +353,16 @@ class Leases:
                 if is_guarded:
                     self._guarded(lease)
                 return lease
-            if holder is not None and not is_watched and self._may_be_gone(holder):
+            if holder is not None and watch and not is_watched and self._may_be_gone(holder):
                 is_watched = True
-                deadline = max(deadline, self._seen[name][1] + holder.timeout)
+                gone_at = self._seen[name][1] + holder.timeout
+                deadline = max(deadline, gone_at)
+                logger.info(
+                    "lock on %s: seems to be left by %s; the store has no clock, so it is watched for another %.0f s",
+                    holder.about or name,
+                    holder.owner,
+                    gone_at - self._clock.monotonic(),
+                )
             left = deadline - self._clock.monotonic()
             if left <= 0 or (stop is not None and stop.is_set()):
                 break
@@ -403,7 +412,8 @@ class Leases:
     def force_release(self, name: str, *, reason: str) -> LockInfo | None:
         """Take the lock away from whoever holds it, on a person's word; return who that was.
 
-        The holder's next write fails. A batch that it is sending right now still arrives.
+        The holder's next write fails. Until it notices, each of its sending threads may send one more batch: by its own
+        count the lock is held until the next renewal, or until it would have expired.
         """
         key = self.key(name)
         entry = self._kv.get(key)

@@ -10,7 +10,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fc_connect.clock import Clock, SystemClock
-from fc_connect.errors import KVCommitUnknownError, KVError, LockLostError, StateConflictError
+from fc_connect.errors import (
+    FCConnectError,
+    KVCommitUnknownError,
+    KVError,
+    LockLostError,
+    StateConflictError,
+)
 from fc_connect.faults import point
 from fc_connect.kv.base import Atomic, KVStore
 from fc_connect.state.batches import BatchLedger, BatchRecord
@@ -25,6 +31,8 @@ __all__ = ["StateService"]
 
 logger = logging.getLogger(__name__)
 
+_CHANGES_WITHIN = timedelta(seconds=30)
+"""How long a change of the sync state is tried again, while others change it or the store gives no certain answer."""
 _FILES_PER_COMMIT = 30  # three keys each, and the sync state, within the 100 of a commit
 
 
@@ -73,16 +81,24 @@ class StateService:
         wait: timedelta = timedelta(0),
         about: str = "",
         stop: threading.Event | None = None,
+        watch: bool = True,
     ) -> Lease:
         """Take a lock; use it with `with`. It is renewed until released, so `timeout` bounds a crash, not the work.
+
+        In a store without a clock a lock that seems to have expired is watched for its whole timeout before it is taken
+        over, unless `watch` is off.
 
         Raises:
             LockHeldError: another worker holds it, and still did after `wait`.
         """
-        return self.locks.acquire(name, timeout=timeout, wait=wait, about=about, stop=stop)
+        return self.locks.acquire(name, timeout=timeout, wait=wait, about=about, stop=stop, watch=watch)
 
     def force_release(self, name: str, *, reason: str) -> LockInfo | None:
-        """Take a lock away from its holder, on a person's word; return who held it."""
+        """Take a lock away from its holder, on a person's word; return who held it.
+
+        If it lives, each of its sending threads may send one more batch until it notices: when it next writes or
+        renews, at the latest when the lock would have expired.
+        """
         return self.locks.force_release(name, reason=reason)
 
     # Files
@@ -174,8 +190,10 @@ class StateService:
     def note_result(self, result: str) -> None:
         """Store how a run ended."""
 
+        now = self.kv.now()  # once: what a lost answer leaves in doubt is then known again when it is read
+
         def change(sync: SyncState, _: Atomic) -> SyncState:
-            return replace(sync, last_sync_result=result, last_sync_at=self.kv.now())
+            return replace(sync, last_sync_result=result, last_sync_at=now)
 
         self._change_sync(change)
 
@@ -264,7 +282,10 @@ class StateService:
     def _change_sync(
         self, change: Callable[[SyncState, Atomic], SyncState], leases: Sequence[Lease] = ()
     ) -> SyncState:
-        for attempt in range(200):
+        deadline = self.clock.monotonic() + _CHANGES_WITHIN.total_seconds()
+        attempt = 0
+        while True:
+            attempt += 1
             entry = self.kv.get(self._sync_key)
             before = SyncState() if entry is None else from_entry(entry, SyncState)
             write = self.kv.atomic()
@@ -275,11 +296,27 @@ class StateService:
             write.set(self._sync_key, to_json(after))
             try:
                 commit_under(leases, write)
-            except (StateConflictError, KVCommitUnknownError):  # read again: what was done isn't done twice
-                self.clock.sleep(timedelta(milliseconds=self._random.uniform(0, 5 * min(attempt + 1, 20))))
+            except (
+                StateConflictError,
+                KVCommitUnknownError,
+            ) as exc:  # read again: what was done isn't done twice
+                if self.clock.monotonic() >= deadline:
+                    raise self._gave_up(exc) from exc
+                self.clock.sleep(timedelta(milliseconds=self._random.uniform(0, 5 * min(attempt, 20))))
             else:
                 return after
-        raise StateConflictError(f"The sync state of {self.workflow_id} keeps changing; try again.")
+
+    def _gave_up(self, last: StateConflictError | KVCommitUnknownError) -> FCConnectError:
+        within = f"within {_CHANGES_WITHIN.total_seconds():.0f} s"
+        if isinstance(last, KVCommitUnknownError):
+            return KVCommitUnknownError(
+                f"The sync state of {self.workflow_id!r} could not be stored for certain {within}: {last} Mend the "
+                "store, then run again: what was delivered is not sent twice."
+            )
+        return StateConflictError(
+            f"The sync state of {self.workflow_id!r} was changed by others each time {within}. Run again, with fewer "
+            "workers at once."
+        )
 
     def _commit_idempotent(self, build: Callable[[], Atomic], leases: Sequence[Lease]) -> None:
         for _ in range(3):
