@@ -296,10 +296,8 @@ class StateService:
             write.set(self._sync_key, to_json(after))
             try:
                 commit_under(leases, write)
-            except (
-                StateConflictError,
-                KVCommitUnknownError,
-            ) as exc:  # read again: what was done isn't done twice
+            except (StateConflictError, KVCommitUnknownError) as exc:
+                # Read again: what was done isn't done twice.
                 if self.clock.monotonic() >= deadline:
                     raise self._gave_up(exc) from exc
                 self.clock.sleep(timedelta(milliseconds=self._random.uniform(0, 5 * min(attempt, 20))))
