@@ -13,9 +13,10 @@ if TYPE_CHECKING:
         combine_resolvers,
         resolver,
     )
-    from fc_connect.mapping.config import FieldConfig, MappingConfig, load_mapping
+    from fc_connect.mapping.config import CompatMapping, FieldConfig, MappingConfig, load_mapping
+    from fc_connect.mapping.encoding import encode_entity
     from fc_connect.mapping.entity_check import check_entity
-    from fc_connect.mapping.mapper import Mapper, compile_mapping, encode_entity
+    from fc_connect.mapping.mapper import Mapper, MapResult, Reject, UniversalMapper, compile_mapping
     from fc_connect.mapping.resolvers import resolver_names
     from fc_connect.mapping.schema import (
         INTROSPECTION_QUERY,
@@ -26,22 +27,31 @@ if TYPE_CHECKING:
         read_schema_file,
         schema_file_text,
     )
+    from fc_connect.mapping.trace import FieldTrace, explain
+    from fc_connect.mapping.values import ABSENT
 
 __all__ = [
+    "ABSENT",
     "INTROSPECTION_QUERY",
+    "CompatMapping",
     "FieldConfig",
+    "FieldTrace",
+    "MapResult",
     "Mapper",
     "MappingConfig",
+    "Reject",
     "Resolution",
     "ResolverBuilder",
     "ResolverEngine",
     "SchemaFile",
+    "UniversalMapper",
     "check_document",
     "check_entity",
     "combine_resolvers",
     "compile_mapping",
     "describe_schema",
     "encode_entity",
+    "explain",
     "load_mapping",
     "load_schema",
     "read_schema_file",
@@ -51,20 +61,27 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ABSENT": "values",
+    "CompatMapping": "config",
     "FieldConfig": "config",
+    "FieldTrace": "trace",
     "INTROSPECTION_QUERY": "schema",
+    "MapResult": "mapper",
     "Mapper": "mapper",
     "MappingConfig": "config",
+    "Reject": "mapper",
     "Resolution": "builder",
     "ResolverBuilder": "builder",
     "ResolverEngine": "builder",
     "SchemaFile": "schema",
+    "UniversalMapper": "mapper",
     "check_document": "schema",
     "check_entity": "entity_check",
     "combine_resolvers": "builder",
     "compile_mapping": "mapper",
     "describe_schema": "schema",
-    "encode_entity": "mapper",
+    "encode_entity": "encoding",
+    "explain": "trace",
     "load_mapping": "config",
     "load_schema": "schema",
     "read_schema_file": "schema",
