@@ -68,7 +68,9 @@ def test_a_recorded_case_of_the_original(case: dict[str, Any]) -> None:
 
 
 def _without_wording(output: dict[str, Any]) -> dict[str, Any]:
-    errors = [re.sub(r"(Failed to map field '[^']*': )?.*", r"\1…", each) for each in output.get("errors", [])]
+    errors = [
+        re.sub(r"(Failed to map field '[^']*': )?.*", r"\1…", each) for each in output.get("errors", [])
+    ]
     return {**output, **({"errors": errors} if errors else {})}
 
 
@@ -85,7 +87,14 @@ def test_a_list_of_resolvers_is_one_that_the_original_does_not_find() -> None:
 
 
 def test_keys_that_the_original_does_not_know_change_nothing() -> None:
-    field = {"source": "x", "when": {"source": "no"}, "enum": [1], "lookup": 7, "validation": [], "comment": 1}
+    field = {
+        "source": "x",
+        "when": {"source": "no"},
+        "enum": [1],
+        "lookup": 7,
+        "validation": [],
+        "comment": 1,
+    }
 
     assert UniversalMapper({"compat": True, "fields": {"a": field}}).map({"x": 5}).data == {"a": 5}
 
@@ -101,6 +110,8 @@ def test_a_resolver_of_ones_own_may_stand_in_for_a_built_in_one() -> None:
 
 
 def test_rows_of_a_file_are_mapped_by_the_names_of_their_columns() -> None:
-    config = load_mapping({"fields": {"a": {"source": "q", "resolver": "sdk.parseInt"}, "b": {"source": "no"}}}, compat=True)
+    config = load_mapping(
+        {"fields": {"a": {"source": "q", "resolver": "sdk.parseInt"}, "b": {"source": "no"}}}, compat=True
+    )
 
     assert compile_mapping(config, columns=("p", "q"))(["1", "n/a"]) == {"a": 0}
