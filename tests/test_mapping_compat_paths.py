@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fc_connect.mapping.compat_paths import PathResolutionError, UniversalPathResolver
 from fc_connect.mapping.values import ABSENT
+from tests.mapping_cases import cases_of, decoded, needs_cases, same
 
-CASES = Path(__file__).parents[2] / "shared" / "cases" / "mapping_cases_given.json"
-
-
-def given_cases() -> list[Any]:
-    if not CASES.exists():
-        return [pytest.param({}, marks=pytest.mark.skip(reason="../shared/cases isn't here"))]
-    return [
-        pytest.param(case, id=case["name"])
-        for case in json.loads(CASES.read_text())
-        if case["kind"] in {"json_path", "xml_path"}
-    ]
+CASES = cases_of("json_path", "xml_path")
 
 
-def told(value: Any) -> Any:
-    if value is ABSENT:
-        return {"$js": "undefined"}
-    return [told(each) for each in value] if isinstance(value, list) else value
-
-
-@pytest.mark.parametrize("case", given_cases())
+@needs_cases
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_a_path_gives_what_the_original_gives(case: dict[str, Any]) -> None:
     resolver = UniversalPathResolver(case["kind"].removesuffix("_path"))
 
     found: Any
     try:
-        found = told(resolver.resolve(case["input"], case["config"]["path"]))
+        found = resolver.resolve(decoded(case["input"]), case["config"]["path"])
     except PathResolutionError as exc:
         found = {"$error": "PathResolutionError", "message": str(exc)}
 
-    assert found == case["output"]
+    assert same(found, case["output"])
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=7).map("".join)
 
 
-@examples(400)
+@examples(200)
 @given(TEXTS, RECORDS)
 @example("[0", [])
 @example("$[?@<1]", [1, "a", None])
@@ -56,7 +56,7 @@ def test_any_text_is_a_path_or_is_refused_with_its_column(text: str, record: Any
             UniversalPathResolver(kind).resolve(record, text)
 
 
-@examples(400)
+@examples(200)
 @given(st.lists(NAMES | st.integers(-3, 3), min_size=1, max_size=5), RECORDS)
 def test_a_chain_of_keys_and_positions_finds_what_a_naive_walk_finds(
     steps: list[str | int], record: Any
@@ -67,7 +67,7 @@ def test_a_chain_of_keys_and_positions_finds_what_a_naive_walk_finds(
     assert same(path.read(record), walked(record, steps))
 
 
-@examples(200)
+@examples(100)
 @given(st.lists(NAMES, max_size=2), st.lists(NAMES, max_size=2), RECORDS)
 def test_a_wildcard_is_the_rest_of_the_path_read_of_each_item(
     before: list[str], after: list[str], record: Any
@@ -117,7 +117,7 @@ XML = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@examples(300)
+@examples(150)
 @given(
     XML.map(lambda text: f"<r>{text}</r>") | XML | st.text(max_size=20) | st.binary(max_size=40),
     st.booleans(),

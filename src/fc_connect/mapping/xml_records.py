@@ -12,6 +12,7 @@ from typing import Any, Final
 from xml.parsers import expat
 
 from fc_connect.errors import ParseError
+from fc_connect.mapping.javascript import WHITESPACE
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "read_xml", "text_of"]
 
@@ -20,10 +21,6 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 100
 """Of its nesting."""
 
-_SPACE = (
-    " \t\n\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029"
-    "\u202f\u205f\u3000\ufeff"
-)
 _DECIMAL = re.compile(r"([+-]?)(0*)([0-9]*)(?:\.([0-9]*))?")
 _SCIENTIFIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+")
 _HEXADECIMAL = re.compile(r"[+-]?0x[0-9a-fA-F]+")
@@ -99,14 +96,14 @@ class _Reader:
 
     def _value(self, children: dict[str, Any], text: str, attributes: dict[str, str]) -> Any:
         if self._coerce or attributes.get("xml:space") != "preserve":
-            text = text.strip(_SPACE)
+            text = text.strip(WHITESPACE)
         content = (_coerced(text) if self._coerce else text) if text else None
         if not children and not attributes:
             return content
         if content is not None or not children:
             children["#text"] = content
         for name, value in attributes.items():
-            children[f"@{name}"] = (value.strip(_SPACE) or None) if self._coerce else value
+            children[f"@{name}"] = (value.strip(WHITESPACE) or None) if self._coerce else value
         return children
 
     def _text(self, text: str) -> None:
