@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -31,7 +31,7 @@ from fc_connect.errors import (
 from fc_connect.kv import Entry, Guarantee, Key, KVStore, open_kv
 from fc_connect.kv.keys import decode_key, encode_key, key_range
 from fc_connect.kv.sqlite import SQLiteKV
-from fc_connect.kv.steady import Anchor, SteadyClock
+from fc_connect.kv.steady import Anchor, ServedTime, SteadyClock
 from fc_connect.testing.kv import KVConformance
 from tests.servers import spare_port
 
@@ -329,6 +329,24 @@ def test_an_anchor_outlives_a_step_of_the_wall_clock_but_not_a_boot() -> None:
     future = Anchor(boot_id="another boot", wall=first.wall + 10**12, since_boot=0)
     assert SteadyClock.anchor_now(future).wall == future.wall
     assert SteadyClock.anchor_now(future).boot_id == first.boot_id
+
+
+def test_a_time_that_answers_tell_counts_only_where_ours_is_off() -> None:
+    clock = ManualClock(datetime(2026, 1, 15, 12, 0, tzinfo=UTC))
+    served = ServedTime(clock)
+
+    served.observe("Thu, 15 Jan 2026 12:00:00 GMT", sent_at=clock.monotonic())
+    near = served.now()
+    clock.step_wall_clock(timedelta(hours=3))
+    stepped = served.now()
+    served.observe("Thu, 15 Jan 2026 13:00:00 GMT", sent_at=clock.monotonic())
+    far = served.now()
+    for date in (None, "", "nonsense", "Thu, 99 Jan 2026 12:00:01 GMT", "Thu, 15 Jan 2026 12:00:01"):
+        served.observe(date, sent_at=clock.monotonic())
+
+    assert near == stepped == datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+    assert datetime(2026, 1, 15, 13, 0, tzinfo=UTC) <= far <= datetime(2026, 1, 15, 13, 0, 1, tzinfo=UTC)
+    assert served.now() == far
 
 
 def test_a_file_that_is_no_store_is_told_apart(tmp_path: Path) -> None:

@@ -38,7 +38,6 @@ from fc_connect.kv.deno_messages import (
     decode_read_answer,
     decode_write_answer,
 )
-from fc_connect.kv.deno_time import ServerTime
 from fc_connect.sandbox import Sandbox
 from tests.deno_front import Front, Spoilt
 from tests.servers import DenoServer, spare_port
@@ -91,24 +90,6 @@ def test_an_answer_that_is_no_message_is_refused_in_one_way(content: bytes) -> N
 def test_a_key_that_deno_would_refuse_is_refused_before_it_is_sent() -> None:
     with pytest.raises(KVValueError, match="limit there"):
         encode_deno_key((-(2**63),) * 113, below=AREA)
-
-
-def test_the_servers_time_counts_only_where_ours_is_far_off() -> None:
-    clock = ManualClock(datetime(2026, 1, 15, 12, 0, tzinfo=UTC))
-    time = ServerTime(clock)
-
-    time.note("Thu, 15 Jan 2026 12:00:01 GMT", asked_at=clock.monotonic())
-    near = time.now()
-    clock.step_wall_clock(timedelta(hours=3))
-    stepped = time.now()
-    time.note("Thu, 15 Jan 2026 13:00:00 GMT", asked_at=clock.monotonic())
-    far = time.now()
-    for date in (None, "", "nonsense", "Thu, 99 Jan 2026 12:00:01 GMT", "Thu, 15 Jan 2026 12:00:01"):
-        time.note(date, asked_at=clock.monotonic())
-
-    assert near == stepped == datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
-    assert far == datetime(2026, 1, 15, 13, 0, 0, 500_000, tzinfo=UTC)
-    assert time.now() == far
 
 
 @pytest.mark.parametrize(

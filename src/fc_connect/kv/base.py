@@ -6,6 +6,7 @@ versionstamps and atomic commits with checks.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ __all__ = [
     "Guarantee",
     "KVStore",
     "Key",
+    "OneKey",
 ]
 
 Key = tuple[str | int, ...]
@@ -158,3 +160,33 @@ class KVStore(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class OneKey(ABC):
+    """What the calls about one key come to, and the end of a `with`: for a store to inherit."""
+
+    @abstractmethod
+    def get_many(self, keys: Sequence[Key]) -> list[Entry | None]: ...
+
+    @abstractmethod
+    def atomic(self) -> Atomic: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def get(self, key: Key) -> Entry | None:
+        return self.get_many([key])[0]
+
+    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
+        return self.atomic().set(key, value, expire_in=expire_in).commit().versionstamp or ""
+
+    def delete(self, key: Key) -> None:
+        self.atomic().delete(key).commit()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -20,15 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import msgspec
 
 from fc_connect.clock import Clock
 from fc_connect.errors import ConfigurationError, KVCorruptError, KVUnavailableError
-from fc_connect.kv.base import MAX_VALUE_BYTES, CommitResult, Entry, Guarantee, Key
+from fc_connect.kv.base import MAX_VALUE_BYTES, CommitResult, Entry, Guarantee, Key, OneKey
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.deno_blobs import Blobs, ChunksName, Spilled, point_range
 from fc_connect.kv.deno_connect import KVConnect
@@ -83,7 +82,7 @@ class _Page:
     """Whether the store has no more."""
 
 
-class DenoKV:
+class DenoKV(OneKey):
     """A `KVStore` in Deno KV. Safe to share between threads, and after a fork.
 
     Raises:
@@ -122,9 +121,6 @@ class DenoKV:
     def __repr__(self) -> str:
         return "DenoKV(…)"  # the URL may hold the token
 
-    def get(self, key: Key) -> Entry | None:
-        return self.get_many([key])[0]
-
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         names = [self._named(key) for key in keys]
         entries: list[Entry | None] = []
@@ -160,12 +156,6 @@ class DenoKV:
             left = None if left is None else left - len(page.entries)
             low, high = (low, page.last) if reverse else (page.last + b"\0", high)
 
-    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
-        return self.atomic().set(key, value, expire_in=expire_in).commit().versionstamp or ""
-
-    def delete(self, key: Key) -> None:
-        self.atomic().delete(key).commit()
-
     def atomic(self) -> Commit:
         return Commit(self._apply)
 
@@ -182,14 +172,6 @@ class DenoKV:
 
     def close(self) -> None:
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _apply(self, commit: Commit) -> CommitResult:
         if not commit.keys:

@@ -41,7 +41,7 @@ from fc_connect.kv.deno_messages import (
     encode_read,
     encode_write,
 )
-from fc_connect.kv.deno_time import ServerTime
+from fc_connect.kv.steady import ServedTime
 
 __all__ = ["KVConnect"]
 
@@ -96,7 +96,7 @@ class KVConnect:
         self._read_token = read_token
         self._host = urlsplit(url).netloc
         self._clock = SystemClock()
-        self._time = ServerTime(self._clock)
+        self._time = ServedTime(self._clock)
         self._renew_locks()
         self._route: _Route | None = None
         self._clients: dict[int, httpx.Client] = {}
@@ -188,7 +188,7 @@ class KVConnect:
         self._routed(instead_of=None)
 
     def now(self) -> datetime:
-        """Return this machine's time, mended where it is more than seconds off the server's."""
+        """Return the server's time, as far as its answers tell it."""
         return self._time.now()
 
     def close(self) -> None:
@@ -316,7 +316,8 @@ class KVConnect:
                 f"Deno KV at {self._host} doesn't let us in (status {answer.status_code}: "
                 f"{self._text(content)}).{advice}"
             )
-        now = self._time.note(answer.headers.get("date"), asked_at=asked_at)
+        self._time.observe(answer.headers.get("date"), sent_at=asked_at)
+        now = self._time.now()
         try:
             return self._route_of(msgspec.json.decode(content, type=_Metadata), url, now)
         except (msgspec.MsgspecError, ValueError) as exc:

@@ -21,13 +21,12 @@ import logging
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
 from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import KVCorruptError, KVError, KVUnavailableError
-from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key, OneKey
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.dynamodb_calls import Address, Cancelled, DynamoDBCalls, NoTableError
 from fc_connect.kv.dynamodb_items import Item, Layout, Transaction, content_of, is_live, stamp_of, text_of
@@ -48,7 +47,7 @@ _LOOKS: Final = 10
 _WAIT_FOR_TABLE: Final = 60  # tries, of a second at most
 
 
-class DynamoDBKV:
+class DynamoDBKV(OneKey):
     """A `KVStore` in a table of DynamoDB. Safe to share between threads, and after a fork.
 
     Versionstamps increase among keys with the same first part. `get_many` shows up to 100 keys at one moment. A page of
@@ -79,9 +78,6 @@ class DynamoDBKV:
     def __repr__(self) -> str:
         return f"DynamoDBKV({self._address.table!r}, region={self._calls.region!r})"
 
-    def get(self, key: Key) -> Entry | None:
-        return self.get_many([key])[0]
-
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         names = [encode_key(key) for key in keys]
         places = {name: self._layout.place(key, name) for key, name in zip(keys, names, strict=True)}
@@ -108,12 +104,6 @@ class DynamoDBKV:
             if left is not None and left <= 0:
                 return
 
-    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
-        return self.atomic().set(key, value, expire_in=expire_in).commit().versionstamp or ""
-
-    def delete(self, key: Key) -> None:
-        self.atomic().delete(key).commit()
-
     def atomic(self) -> Commit:
         return Commit(self._apply)
 
@@ -139,14 +129,6 @@ class DynamoDBKV:
 
     def close(self) -> None:
         self._calls.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # Committing
 

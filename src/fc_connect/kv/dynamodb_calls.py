@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from fc_connect.clock import Clock
+from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import ConfigurationError, KVCommitUnknownError, KVError, KVUnavailableError
 from fc_connect.kv.steady import ServedTime
 
@@ -189,7 +189,7 @@ class DynamoDBCalls:
 
     def now(self) -> datetime:
         """Return the server's time, as far as its answers tell it."""
-        return self._time.now()
+        return self._time.now() if isinstance(self._clock, SystemClock) else self._clock.now()
 
     def ask(self, operation: str, **request: Any) -> dict[str, Any]:
         """Send what may be carried out twice: reads, and the counter.

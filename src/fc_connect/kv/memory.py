@@ -7,12 +7,10 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
 
 from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import KVUnavailableError
-from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key, OneKey
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 from fc_connect.kv.steady import SteadyClock
@@ -29,7 +27,7 @@ class _Stored:
     expires_at: int | None  # microseconds since 1970
 
 
-class MemoryKV:
+class MemoryKV(OneKey):
     """A `KVStore` for one process. Safe to share between its threads."""
 
     has_clock = True
@@ -41,9 +39,6 @@ class MemoryKV:
         self._order: list[bytes] = []
         self._version = 0
         self._is_closed = False
-
-    def get(self, key: Key) -> Entry | None:
-        return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         encoded = [encode_key(key) for key in keys]
@@ -83,13 +78,6 @@ class MemoryKV:
                 return
             low, high = (low, names[-1]) if reverse else (names[-1] + b"\x00", high)
 
-    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
-        result = self.atomic().set(key, value, expire_in=expire_in).commit()
-        return result.versionstamp or ""
-
-    def delete(self, key: Key) -> None:
-        self.atomic().delete(key).commit()
-
     def atomic(self) -> Commit:
         return Commit(self._apply)
 
@@ -101,14 +89,6 @@ class MemoryKV:
 
     def close(self) -> None:
         self._is_closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _apply(self, commit: Commit) -> CommitResult:
         with self._lock:

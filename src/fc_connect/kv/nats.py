@@ -22,14 +22,13 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fc_connect.errors import ConfigurationError, KVUnavailableError, KVValueError
-from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key, OneKey
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 from fc_connect.kv.nats_bucket import Bucket
@@ -50,7 +49,7 @@ _NO_BATCHES = (
 )
 
 
-class NATSKV:
+class NATSKV(OneKey):
     """A `KVStore` in a bucket of NATS JetStream. Safe to share between threads; a forked child opens its own link.
 
     Raises:
@@ -71,9 +70,6 @@ class NATSKV:
 
     def __repr__(self) -> str:
         return "NATSKV(…)"  # the URL may hold a password
-
-    def get(self, key: Key) -> Entry | None:
-        return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         for key in keys:
@@ -126,12 +122,6 @@ class NATSKV:
                 return
             failed = 0
 
-    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
-        return self.atomic().set(key, value, expire_in=expire_in).commit().versionstamp or ""
-
-    def delete(self, key: Key) -> None:
-        self.atomic().delete(key).commit()
-
     def atomic(self) -> Commit:
         return Commit(self._apply)
 
@@ -171,14 +161,6 @@ class NATSKV:
             bucket, self._bucket = self._bucket, None
         if bucket is not None:
             bucket.link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _view(self, prefix: Key, page: Sequence[bytes], since: int) -> dict[bytes, Message] | None:
         return self._ask(lambda bucket: bucket.view(prefix, page, since))

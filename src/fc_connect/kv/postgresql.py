@@ -18,9 +18,8 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 import psycopg
@@ -34,7 +33,7 @@ from fc_connect.errors import (
     KVError,
     KVUnavailableError,
 )
-from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key, OneKey
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 
@@ -77,7 +76,7 @@ class PatientConnection(psycopg.Connection[Any]):
         return super().wait(_bounded(gen, self.pgconn, self.patience), *args, **kwargs)
 
 
-class PostgreSQLKV:
+class PostgreSQLKV(OneKey):
     """A `KVStore` in a PostgreSQL database. Safe to share between threads; a forked child opens its own pool.
 
     Raises:
@@ -103,9 +102,6 @@ class PostgreSQLKV:
 
     def __repr__(self) -> str:
         return "PostgreSQLKV(…)"  # the URL may hold a password
-
-    def get(self, key: Key) -> Entry | None:
-        return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         names = [encode_key(key) for key in keys]
@@ -150,12 +146,6 @@ class PostgreSQLKV:
             last = page[-1][0]
             low, high = (low, last) if reverse else (last + b"\x00", high)
 
-    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
-        return self.atomic().set(key, value, expire_in=expire_in).commit().versionstamp or ""
-
-    def delete(self, key: Key) -> None:
-        self.atomic().delete(key).commit()
-
     def atomic(self) -> Commit:
         return Commit(self._apply)
 
@@ -179,14 +169,6 @@ class PostgreSQLKV:
             self._is_closed = True
         if self._pid == os.getpid():
             self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _apply(self, commit: Commit) -> CommitResult:
         return self._do(lambda connection: _commit(connection, commit), is_write=True)

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import resources
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
@@ -33,7 +32,7 @@ from fc_connect.errors import (
     KVUnavailableError,
     KVValueError,
 )
-from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key, OneKey
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 
@@ -50,7 +49,7 @@ _PAGE_SCRIPT = (resources.files("fc_connect.kv") / "page.lua").read_text(encodin
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class RedisKV:
+class RedisKV(OneKey):
     """A `KVStore` in Redis or Valkey. Safe to share between threads, and after a fork.
 
     Versionstamps increase among keys with the same first part.
@@ -90,9 +89,6 @@ class RedisKV:
     def __repr__(self) -> str:
         return "RedisKV(…)"  # the URL may hold a password
 
-    def get(self, key: Key) -> Entry | None:
-        return self.get_many([key])[0]
-
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         names = [encode_key(key) for key in keys]
         hashes = [self._hash(_tag(key), name) for key, name in zip(keys, names, strict=True)]
@@ -119,12 +115,6 @@ class RedisKV:
                     left -= 1
             if left is not None and left <= 0:
                 return
-
-    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
-        return self.atomic().set(key, value, expire_in=expire_in).commit().versionstamp or ""
-
-    def delete(self, key: Key) -> None:
-        self.atomic().delete(key).commit()
 
     def atomic(self) -> Commit:
         return Commit(self._apply)
@@ -161,14 +151,6 @@ class RedisKV:
     def close(self) -> None:
         self._is_closed = True
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _apply(self, commit: Commit) -> CommitResult:
         tags = {_tag(key) for key in commit.keys.values()}

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import (
@@ -27,7 +26,7 @@ from fc_connect.errors import (
     KVError,
     KVUnavailableError,
 )
-from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key
+from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key, OneKey
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 from fc_connect.kv.steady import Anchor, SteadyClock
@@ -74,7 +73,7 @@ _DAMAGED = (
 _LIVE = "(expires_at IS NULL OR expires_at > ?)"
 
 
-class SQLiteKV:
+class SQLiteKV(OneKey):
     """A `KVStore` in a file. Safe to share between threads; a forked child opens connections of its own.
 
     Raises:
@@ -106,9 +105,6 @@ class SQLiteKV:
 
     def __repr__(self) -> str:
         return f"SQLiteKV({str(self._path)!r})"
-
-    def get(self, key: Key) -> Entry | None:
-        return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         names = [encode_key(key) for key in keys]
@@ -155,13 +151,6 @@ class SQLiteKV:
             last = page[-1][0]
             low, high = (low, last) if reverse else (last + b"\x00", high)
 
-    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> str:
-        result = self.atomic().set(key, value, expire_in=expire_in).commit()
-        return result.versionstamp or ""
-
-    def delete(self, key: Key) -> None:
-        self.atomic().delete(key).commit()
-
     def atomic(self) -> Commit:
         return Commit(self._apply)
 
@@ -178,14 +167,6 @@ class SQLiteKV:
         if self._pid == os.getpid():
             for connection in idle:
                 connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _read(self, query: str, parameters: Sequence[Any]) -> Sequence[Any]:
         """Read rows of key, value, version and whether it lives; where one has expired, behind the present writer.

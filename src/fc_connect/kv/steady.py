@@ -78,8 +78,11 @@ class ServedTime:
         """Take the `Date` of an answer that came just now to a request sent at `sent_at` (monotonic seconds)."""
         received_at = self._clock.monotonic()
         try:
-            at = parsedate_to_datetime(date or "").timestamp()
-        except ValueError:
+            told = parsedate_to_datetime(date or "")
+            at = told.timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return
+        if told.tzinfo is None:  # of what zone it is can't be known
             return
         low, high = at - received_at, at + 1 - sent_at
         with self._lock:
@@ -91,8 +94,6 @@ class ServedTime:
 
     def now(self) -> datetime:
         """Return the time, aware and in UTC; it doesn't go back unless the server's did."""
-        if not isinstance(self._clock, SystemClock):
-            return self._clock.now()
         with self._lock:
             now = _EPOCH + timedelta(seconds=self._clock.monotonic() + self._offset)
             self._last = max(self._last, now)
