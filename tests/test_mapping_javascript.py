@@ -30,6 +30,7 @@ from fc_connect.mapping.javascript import (
 from fc_connect.mapping.javascript_dates import civil, date_text
 from fc_connect.mapping.resolvers import RESOLVERS
 from fc_connect.mapping.values import ABSENT
+from tests.javascript.comparison import WANTED_MAJOR, differences, node_version
 from tests.mapping_cases import cases_of, decoded, encoded, needs_cases, same
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -355,3 +356,26 @@ def test_the_resolvers_give_what_was_recorded() -> None:
         resolve = COMPAT_RESOLVERS[case["config"]["fields"]["r"]["resolver"]]
         found = resolve(decoded(case["input"]).get("v", ABSENT))
         assert same(found, case["output"]["data"].get("r", {"$js": "undefined"})), case["name"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_node_itself_makes_the_same_of_random_values(zone: str) -> None:
+    version = node_version()
+    if version is None or version[0] != WANTED_MAJOR:
+        pytest.skip(f"needs Node {WANTED_MAJOR}; found {version and version[1]}")
+
+    assert differences(seed=1, examples=300, zone=zone) == []
+
+
+@given(
+    st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)),  # noqa: DTZ001
+    st.sampled_from(
+        ["%F", "%FT%T", "%F %T", "%FT%TZ", "%FT%T.123Z", "%FT%T+05:30", "%FT%T.123-11:00", "%FT%T+05:60"]
+    ),
+)
+def test_the_quick_way_to_read_a_date_gives_what_the_thorough_one_gives(moment: datetime, form: str) -> None:
+    text = moment.strftime(form.replace("%F", f"{moment.year:04}-%m-%d"))
+    found = date_milliseconds(text)
+
+    assert COMPAT_RESOLVERS["sdk.formatDate"](text) == (text if found is None else iso_text(found))
+    assert COMPAT_RESOLVERS["sdk.parseDate"](text) == (None if found is None else parse_date(text))

@@ -35,6 +35,7 @@ __all__ = [
     "InvalidDate",
     "as_number",
     "date_milliseconds",
+    "instant",
     "is_number",
     "is_truthy",
     "iso_text",
@@ -77,7 +78,7 @@ def is_number(value: Any) -> bool:
 def as_number(number: float) -> int | float:
     """Return a whole number as `int` where that is exact in JavaScript, anything else as it is."""
     if -_EXACT <= number <= _EXACT and number == (whole := int(number)):
-        return number if whole == 0 and math.copysign(1, number) < 0 else whole
+        return whole if whole or math.copysign(1, number) > 0 else number
     return number
 
 
@@ -158,6 +159,8 @@ def parse_int(value: Any) -> int | float:
     """Return `parseInt(value, 10)`: the whole number that the text begins with, or NaN."""
     if value.__class__ is int and -_EXACT <= value <= _EXACT:
         return int(value)
+    if value.__class__ is float and 1 <= abs(value) < _EXACT:
+        return int(value)
     match = _INT.match(value if isinstance(value, str) else to_string(value))
     if match is None:
         return math.nan
@@ -171,6 +174,8 @@ def parse_float(value: Any) -> int | float:
     """Return `parseFloat(value)`: the number that the text begins with, or NaN."""
     if value.__class__ is int and -_EXACT <= value <= _EXACT:
         return int(value)
+    if value.__class__ is float:
+        return as_number(value) if value else 0  # the text of minus zero has no sign
     match = _FLOAT.match(value if isinstance(value, str) else to_string(value))
     return math.nan if match is None else as_number(float(match[1]))
 
@@ -242,7 +247,7 @@ def read_json(text: str) -> Any:
         ValueError: it isn't JSON, or is nested more deeply than can be read.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_read_number, parse_int=_read_number)
+        return _decode(text)
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
 
@@ -253,6 +258,11 @@ def _read_number(text: str) -> int | float:
 
 def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} isn't JSON")
+
+
+_decode = json.JSONDecoder(
+    parse_constant=_no_constant, parse_float=_read_number, parse_int=_read_number
+).decode
 
 
 def to_json(value: Any, *, tz: tzinfo = UTC) -> str | Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 __all__ = [
@@ -44,6 +45,7 @@ class InvalidDate(Enum):
 INVALID_DATE: Final = InvalidDate.INVALID_DATE
 """JavaScript's Invalid Date: an object, and so truthy. Also stands for the dates that `datetime` can't hold."""
 
+_REMEMBERED: Final = 40
 _LARGEST: Final = 8_640_000_000_000_000
 _DAY: Final = 86_400_000
 _CYCLE: Final = 146_097 * _DAY
@@ -74,6 +76,15 @@ def read_date(text: str, *, tz: tzinfo = UTC) -> int | None:
     A time without a zone is one of `tz`, and so is a date that isn't ISO 8601. A day that its month doesn't have runs
     over into the next month.
     """
+    return _read_again(text, tz) if len(text) <= _REMEMBERED else _read(text, tz)
+
+
+@lru_cache(maxsize=4096)  # files have the same few days in many rows
+def _read_again(text: str, tz: tzinfo) -> int | None:
+    return _read(text, tz)
+
+
+def _read(text: str, tz: tzinfo) -> int | None:
     scanner = _Scanner(text)
     parts = _Parts()
     if not _read_iso(scanner, parts) or not _read_rest(scanner, parts):
@@ -290,7 +301,8 @@ class _Parts:
             return None
         local = _days(*date) * _DAY + clock
         if self.sign is not None:
-            shift = (self.zone_hours or 0) * 3600 + (self.zone_minutes or 0) * 60
+            # V8 counts in 32 bits, so that a zone of millions of hours is taken for another.
+            shift = ((self.zone_hours or 0) * 3600 + (self.zone_minutes or 0) * 60) % 2**32
             return clipped(local - self.sign * shift * 1000) if shift < 2**31 else None
         return clipped(_to_utc(local, tz))
 

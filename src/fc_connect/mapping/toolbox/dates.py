@@ -9,7 +9,7 @@ import math
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
-from fc_connect.mapping.compat_resolvers import COMPAT_RESOLVERS
+from fc_connect.mapping.compat_resolvers import parse_date
 from fc_connect.mapping.javascript import (
     INVALID_DATE,
     InvalidDate,
@@ -29,13 +29,6 @@ def format_date(value: Any, *, tz: tzinfo = UTC) -> str:
     """Return a text or date as an ISO instant in UTC; any other value, and text that is no date, as text."""
     moment = date_milliseconds(value, tz=tz) if isinstance(value, str | date) else None
     return to_string(value) if moment is None else iso_text(moment)
-
-
-def parse_date(value: Any, *, tz: tzinfo = UTC) -> datetime | InvalidDate | None:
-    """Return the instant in UTC, None where there is none; `INVALID_DATE` for what only looks like a date."""
-    found = new_date(value, tz=tz)
-    refused: InvalidDate | None = COMPAT_RESOLVERS["sdk.parseDate"](value) if found is INVALID_DATE else None
-    return refused if found is INVALID_DATE else found
 
 
 def add_days(value: Any, days: Any, *, tz: tzinfo = UTC) -> datetime | InvalidDate:
