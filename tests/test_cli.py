@@ -76,7 +76,7 @@ def test_what_init_writes_runs_against_the_sandbox(tmp_path: Path) -> None:
         assert started.returncode == 0
         assert checked.returncode == 0, checked.stdout
         assert checked.stdout.count("✓") == 5
-        assert '"qty"' in previewed.stdout
+        assert "qty" in previewed.stdout
         assert ran.returncode == 0, ran.stderr
         assert len(sandbox.deliveries()) == 20
         assert again.returncode == 2

@@ -304,7 +304,7 @@ def test_json_gives_the_numbers_of_javascript() -> None:
 
 
 def test_the_resolvers_of_compat_mode_have_the_names_of_the_strict_ones() -> None:
-    assert list(COMPAT_RESOLVERS) == list(RESOLVERS)
+    assert COMPAT_RESOLVERS.keys() < RESOLVERS.keys()
 
 
 @pytest.mark.parametrize(

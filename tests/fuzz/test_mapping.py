@@ -114,7 +114,7 @@ ODD = (
 
 
 @examples(500)
-@given(st.sampled_from(sorted(RESOLVERS)), ODD)
+@given(st.sampled_from(sorted(name for name, each in RESOLVERS.items() if each.function)), ODD)
 @example("sdk.parseFloat", Decimal("sNaN"))
 @example("sdk.toString", 10**5000)
 @example("sdk.formatDate", "0001-01-01T00:00:00+23:59")

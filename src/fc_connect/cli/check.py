@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from fc_connect.cli.options import json_option, one_line, pipeline_argument, print_json, say
+from fc_connect.cli.preview import show_row
 from fc_connect.pipeline import Pipeline
 
 __all__ = ["check", "preview"]
@@ -42,7 +42,7 @@ def check(pipeline_file: Path, as_json: bool) -> int:
 @click.option("--file", "path", help="Which file; without it the oldest.")
 @json_option
 def preview(pipeline_file: Path, rows: int, path: str | None, as_json: bool) -> int:
-    """Show what the first records of a file would become. Sends and stores nothing.
+    """Show what the first records of a file would become, field by field. Sends and stores nothing.
 
     \b
     Examples:
@@ -55,9 +55,6 @@ def preview(pipeline_file: Path, rows: int, path: str | None, as_json: bool) -> 
         return 0
     say(one_line(shown.path))
     for row in shown.rows:
-        say(f"  line {row.line}: {json.dumps(row.record, ensure_ascii=False)}")
-        if row.entity is not None:
-            say(f"      → {json.dumps(row.entity, ensure_ascii=False, default=str)}")
-        for problem in row.problems:
-            say(f"      ✗ {problem}")
+        say("")
+        show_row(row)
     return 0

@@ -16,7 +16,9 @@ import click
 
 from fc_connect.cli.options import json_option, one_line, pipeline_option, print_json, say
 from fc_connect.errors import StateError
+from fc_connect.mapping.lookups import read_table as read_csv_table
 from fc_connect.pipeline import Pipeline
+from fc_connect.pipeline.tables import read_table, store_table, table_names
 from fc_connect.state import FileRecord, FileStatus, StateService, export_state, import_state
 
 __all__ = ["state"]
@@ -303,3 +305,47 @@ def _each(pipeline_file: Path, paths: tuple[str, ...], act: Callable[[StateServi
                 missing += 1
                 say(f"{path} isn't in the ledger. See: fc-connect state files", err=True)
     return 1 if missing else 0
+
+
+@state.command()
+@pipeline_option
+@click.argument("name", required=False)
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A CSV file with a header.",
+)
+@click.option("--key", help="The column to look in; the first by default.")
+@click.option("--value", help="The column to take; the second by default.")
+def table(
+    pipeline_file: Path, name: str | None, file: Path | None, key: str | None, value: str | None
+) -> int:
+    """Put a table for `lookup` into the state store, replacing it as a whole; without a file, list what is there.
+
+    \b
+    Examples:
+      fc-connect state table
+      fc-connect state table stores --from stores.csv --key code --value ref
+    """
+    with Pipeline.from_file(pipeline_file).open_store() as kv:
+        if file is not None and name is not None:
+            rows = read_csv_table(file, key=key, value=value)
+            store_table(kv, name, rows)
+            say(f"{one_line(name)}: {len(rows):,} rows")
+            return 0
+        if file is not None:
+            raise click.UsageError("Name the table that the file is for.")
+        if name is not None:
+            found = read_table(kv, name)
+            if found is None:
+                raise StateError(f"There is no table {name!r}. Put it there with --from.")
+            for each, told in found.items():
+                say(f"{one_line(each)}\t{one_line(str(told))}")
+            return 0
+        names = table_names(kv)
+        for each, count in names.items():
+            say(f"{one_line(each)}: {count:,} rows")
+        if not names:
+            say("No tables.")
+    return 0

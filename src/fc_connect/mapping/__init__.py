@@ -14,9 +14,10 @@ if TYPE_CHECKING:
         combine_resolvers,
         resolver,
     )
-    from fc_connect.mapping.config import FieldConfig, MappingConfig, load_mapping
+    from fc_connect.mapping.config import CompatMapping, FieldConfig, MappingConfig, load_mapping
+    from fc_connect.mapping.encoding import encode_entity
     from fc_connect.mapping.entity_check import check_entity
-    from fc_connect.mapping.mapper import Mapper, compile_mapping, encode_entity
+    from fc_connect.mapping.mapper import Mapper, MapResult, Reject, UniversalMapper, compile_mapping
     from fc_connect.mapping.mutation import GraphQLMutationMapper
     from fc_connect.mapping.mutation_config import ConfigReport, assert_valid_config, validate_mapping_config
     from fc_connect.mapping.mutation_results import (
@@ -38,15 +39,21 @@ if TYPE_CHECKING:
         read_schema_file,
         schema_file_text,
     )
+    from fc_connect.mapping.trace import FieldTrace, explain
+    from fc_connect.mapping.values import ABSENT
 
 __all__ = [
+    "ABSENT",
     "INTROSPECTION_QUERY",
     "AliasResult",
     "AliasedRequest",
     "AliasedResponse",
+    "CompatMapping",
     "ConfigReport",
     "FieldConfig",
+    "FieldTrace",
     "GraphQLMutationMapper",
+    "MapResult",
     "Mapper",
     "MappingConfig",
     "MutationBatch",
@@ -55,10 +62,12 @@ __all__ = [
     "MutationRequest",
     "NodesOutcome",
     "Path",
+    "Reject",
     "Resolution",
     "ResolverBuilder",
     "ResolverEngine",
     "SchemaFile",
+    "UniversalMapper",
     "assert_valid_config",
     "check_document",
     "check_entity",
@@ -66,6 +75,7 @@ __all__ = [
     "compile_mapping",
     "describe_schema",
     "encode_entity",
+    "explain",
     "load_mapping",
     "load_schema",
     "parse_aliased_response",
@@ -78,13 +88,17 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ABSENT": "values",
     "AliasResult": "aliases",
     "AliasedRequest": "mutation_results",
     "AliasedResponse": "aliases",
+    "CompatMapping": "config",
     "ConfigReport": "mutation_config",
     "FieldConfig": "config",
+    "FieldTrace": "trace",
     "GraphQLMutationMapper": "mutation",
     "INTROSPECTION_QUERY": "schema",
+    "MapResult": "mapper",
     "Mapper": "mapper",
     "MappingConfig": "config",
     "MutationBatch": "mutation_results",
@@ -93,17 +107,20 @@ _HOMES = {
     "MutationRequest": "mutation_results",
     "NodesOutcome": "mutation_results",
     "Path": "paths",
+    "Reject": "mapper",
     "Resolution": "builder",
     "ResolverBuilder": "builder",
     "ResolverEngine": "builder",
     "SchemaFile": "schema",
+    "UniversalMapper": "mapper",
     "assert_valid_config": "mutation_config",
     "check_document": "schema",
     "check_entity": "entity_check",
     "combine_resolvers": "builder",
     "compile_mapping": "mapper",
     "describe_schema": "schema",
-    "encode_entity": "mapper",
+    "encode_entity": "encoding",
+    "explain": "trace",
     "load_mapping": "config",
     "load_schema": "schema",
     "parse_aliased_response": "aliases",

@@ -1,7 +1,8 @@
 """What people write: a mapping file, read and checked as a whole.
 
 The layout is that of the TypeScript SDK's mapping files: `{"fields": {target: {"source": …, "resolver": …}}}`. What it
-knows and this version doesn't is an error that names it: nothing that a mapping asks for is left out silently.
+knows and a mapping can't have here is an error that names it: nothing that a mapping asks for is left out silently.
+With `compat: true` the file is read as that SDK reads it, and nothing is checked that it doesn't check.
 """
 
 from __future__ import annotations
@@ -9,18 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fc_connect.errors import ConfigurationError
+from fc_connect.mapping.lookups import table_digest
 
-__all__ = ["FieldConfig", "MappingConfig", "load_mapping"]
+__all__ = [
+    "CompatMapping",
+    "Condition",
+    "FieldConfig",
+    "Lookup",
+    "MappingConfig",
+    "ResolverCall",
+    "load_mapping",
+    "target_steps",
+]
 
 _NOTES = {"comment", "description", "notes", "type", "format", "example", "label"}
 _TOP_NOTES = {
@@ -34,41 +47,138 @@ _TOP_NOTES = {
     "targetFormat",
     "entityType",
     "metadata",
+    "query",
     "$schema",
     "id",
 }
-_LATER = {
-    "fields": "nested field maps",
-    "isArray": "arrays",
-    "when": "conditions",
-    "xmlPath": "XML paths",
-    "transform": "transforms",
-    "validation": "validation rules",
-    "nullable": "null handling",
+_OTHERWISE = {
+    "xmlPath": "write the path as `source`",
+    "transform": "write it as `resolver`",
+    "validation": "write `enum`, `pattern`, `minimum`, `maximum`, `minLength` or `maxLength`",
+    "nullable": "a null stays a null unless there is a `defaultValue`",
 }
 _MAX_BYTES = 1024 * 1024
 """Of a mapping file: what is larger wasn't written by hand."""
 _MAX_VALUES = 200_000
 """In a mapping: aliases of YAML let a few lines stand for any number of values."""
 _MAX_DEPTH = 100
-_TOP_LATER = {"mutation", "query", "nodes", "returnFields", "arguments", "operationName"}
+_MAX_INDEX = 1_000
+"""Of a list that a target fills: beyond it is a slip of the pen."""
+_GRAPHQL = {"mutation", "nodes", "returnFields", "arguments", "operationName"}
+_TARGET_PART = re.compile(r"([^\[\]]+)(?:\[([0-9]{1,9})\])?")
 
 
-class FieldConfig(BaseModel):
-    """How one target field gets its value."""
-
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+
+class ResolverCall(_Strict):
+    """A resolver and its options."""
+
+    name: str
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Condition(_Strict):
+    """Whether a field is there: a test of one value, or several conditions together.
+
+    With a `source` and no test, the value must not be empty.
+    """
+
     source: str | None = None
-    """Column, or dotted path in the record."""
-    resolver: str | None = None
-    """What the value goes through: `sdk.parseInt`, or one of your own."""
+    equals: Any = None
+    one_of: tuple[Any, ...] | None = Field(default=None, alias="in")
+    exists: bool | None = None
+    """Whether it is neither absent nor null nor empty text."""
+    matches: str | None = None
+    """A regular expression that the whole value must be like."""
+    all: tuple[Condition, ...] | None = None
+    any: tuple[Condition, ...] | None = None
+    no: Condition | None = Field(default=None, alias="not")
+
+    @field_validator("one_of", "all", "any", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("matches")
+    @classmethod
+    def _like(cls, value: str | None) -> str | None:
+        return _regular(value)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Condition:
+        if self.source is None and self.all is None and self.any is None and self.no is None:
+            raise ValueError("a condition needs `source`, `all`, `any` or `not`")
+        tests = {"equals", "one_of", "exists", "matches"} & self.model_fields_set
+        if tests and self.source is None:
+            raise ValueError("a test needs the `source` that it is about")
+        return self
+
+
+class Lookup(_Strict):
+    """A table that the value is looked up in."""
+
+    values: Mapping[str, Any] | None = None
+    """The table itself."""
+    file: str | None = None
+    """A CSV file with a header, beside the mapping file."""
+    key: str | None = None
+    """The column of the file to look in; the first by default."""
+    value: str | None = None
+    """The column of the file to take; the second by default."""
+    kv: str | None = None
+    """A table in the state store, by its name."""
+    otherwise: Any = None
+    """For what the table doesn't have; without it the record is rejected."""
+
+    @property
+    def has_otherwise(self) -> bool:
+        return "otherwise" in self.model_fields_set
+
+    @property
+    def name(self) -> str:
+        """As a message calls it."""
+        if self.file is not None:
+            return f"the table {self.file}"
+        return "the lookup" if self.kv is None else f"the table {self.kv!r} in the state store"
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Lookup:
+        if sum(each is not None for each in (self.values, self.file, self.kv)) != 1:
+            raise ValueError("a lookup needs one of `values`, `file` and `kv`")
+        if self.file is None and (self.key is not None or self.value is not None):
+            raise ValueError("`key` and `value` are columns of a `file`")
+        return self
+
+
+class FieldConfig(_Strict):
+    """How one target field gets its value."""
+
+    source: str | None = None
+    """Column, or path in the record; `$root.…` and `$context.…` look further."""
+    resolvers: tuple[ResolverCall, ...] = Field(default=(), alias="resolver")
+    """What the value goes through, one after the other."""
     required: bool = False
     """Whether an absent or empty value rejects the record."""
     default: Any = Field(default=None, alias="defaultValue")
-    """In place of an absent or empty value; it goes through the resolver too."""
+    """In place of an absent or empty value; it goes through the resolvers too."""
     value: Any = None
     """A constant; it wins over `source`."""
+    fields: Mapping[str, FieldConfig] | None = None
+    """Of a nested object; of each item, with `isArray`."""
+    is_array: bool = Field(default=False, alias="isArray")
+    when: Condition | None = None
+    """Where it doesn't hold, the field is left out."""
+    lookup: Lookup | None = None
+    """After the resolvers."""
+    enum: tuple[Any, ...] | None = None
+    pattern: str | None = None
+    """A regular expression that the whole value must be like."""
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    min_length: int | None = Field(default=None, alias="minLength", ge=0)
+    max_length: int | None = Field(default=None, alias="maxLength", ge=0)
 
     @property
     def has_default(self) -> bool:
@@ -78,41 +188,131 @@ class FieldConfig(BaseModel):
     def has_value(self) -> bool:
         return "value" in self.model_fields_set
 
+    @field_validator("resolvers", mode="before")
+    @classmethod
+    def _chained(cls, value: Any) -> Any:
+        if value is None or value == "":
+            return ()
+        return tuple(_resolver_call(each) for each in (value if isinstance(value, list) else [value]))
 
-class MappingConfig(BaseModel):
+    @field_validator("enum", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("pattern")
+    @classmethod
+    def _like(cls, value: str | None) -> str | None:
+        return _regular(value)
+
+
+def _resolver_call(given: Any) -> Any:
+    if isinstance(given, str):
+        return {"name": given}
+    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+        return {"name": given["name"], "options": {k: v for k, v in given.items() if k != "name"}}
+    if isinstance(given, ResolverCall):
+        return given
+    raise ValueError('a resolver is a name, or {"name": …} with its options, or a list of those')
+
+
+def _regular(pattern: str | None) -> str | None:
+    if pattern is not None:
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as exc:
+            raise ValueError(f"isn't a regular expression: {exc}") from exc
+    return pattern
+
+
+class MappingConfig(_Strict):
     """A whole mapping."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     fields: dict[str, FieldConfig] = Field(min_length=1)
     """By target name; a dotted one lies in a nested object."""
+    folder: Path = Field(default=Path(), exclude=True)
+    """Where the files that it names are looked for."""
+
+    @property
+    def compat(self) -> bool:
+        return False
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that decides the outcome; comments and the order of keys inside a field don't."""
-        content = [(name, field.model_dump(exclude_unset=True)) for name, field in self.fields.items()]
+        """SHA-256 of all that decides the outcome, tables in files included; comments and the order of keys inside a
+        field don't.
+
+        Raises:
+            ConfigurationError: a table can't be read.
+        """
+        content: list[Any] = [
+            (name, field.model_dump(exclude_unset=True)) for name, field in self.fields.items()
+        ]
+        content += [table_digest(self.folder / each.file) for each in self.lookups if each.file is not None]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
+    @property
+    def lookups(self) -> Iterator[Lookup]:
+        """The tables that it looks in, in order."""
+        return _lookups(self.fields)
 
-def load_mapping(source: str | Path | Mapping[str, Any]) -> MappingConfig:
+
+def _lookups(fields: Mapping[str, FieldConfig]) -> Iterator[Lookup]:
+    for field in fields.values():
+        if field.lookup is not None:
+            yield field.lookup
+        yield from _lookups(field.fields or {})
+
+
+@dataclass(frozen=True, slots=True)
+class CompatMapping:
+    """A mapping with `compat: true`: `fields` as they are in the file, whatever they are."""
+
+    fields: Any
+    compat: bool = True
+
+    @property
+    def lookups(self) -> Iterator[Lookup]:
+        return iter(())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that may decide the outcome."""
+        text = json.dumps(["compat", self.fields], sort_keys=True, default=repr)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_mapping(
+    source: str | Path | Mapping[str, Any], *, compat: bool | None = None, folder: Path | None = None
+) -> MappingConfig | CompatMapping:
     """Read a mapping from a JSON or YAML file, or take it as it is.
+
+    `compat` decides over the file's own `compat`. Files that the mapping names are looked for in `folder`, by default
+    that of the mapping file.
 
     Raises:
         ConfigurationError: the file can't be read, or what it says can't be used; every fault is listed.
     """
     where = "The mapping" if isinstance(source, Mapping) else str(source)
     content = dict(source) if isinstance(source, Mapping) else _read(Path(source))
+    if compat is None:
+        compat = content.get("compat", False)
+        if not isinstance(compat, bool):
+            raise ConfigurationError(f"{where} can't be used:", problems=["compat: expected true or false"])
+    if compat:
+        return CompatMapping(content.get("fields"))
     if fault := _not_json(content):
         raise ConfigurationError(f"{where} can't be used:", problems=[fault])
     problems: list[str] = []
     cleaned = _cleaned(content, problems)
+    cleaned["folder"] = folder or (Path() if isinstance(source, Mapping) else Path(source).parent)
     config: MappingConfig | None = None
     try:
         config = MappingConfig.model_validate(cleaned)
     except ValidationError as exc:
         problems += [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in exc.errors()]
     if config is not None:
-        problems += _contradictions(config)
+        problems += _contradictions(config.fields, "fields")
     if problems or config is None:
         raise ConfigurationError(f"{where} can't be used:", problems=problems)
     return config
@@ -211,47 +411,118 @@ def _is_text(text: str) -> bool:
 def _cleaned(content: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     """Return the content without notes; note what can't be done or isn't known."""
     for name in content:
-        if name in _TOP_LATER:
-            problems.append(f"{name}: GraphQL mappings can't be used for a batch")
-        elif name != "fields" and name not in _TOP_NOTES and not _is_note(name):
-            problems.append(f"{name}: unknown{_hint(name, {'fields', *_TOP_NOTES})}")
+        if name in _GRAPHQL:
+            problems.append(
+                f"{name}: this is a mapping for GraphQL mutations; it makes no entities for a batch"
+            )
+        elif name not in {"fields", "compat"} and name not in _TOP_NOTES and not _is_note(name):
+            problems.append(f"{name}: unknown{_hint(name, {'fields', 'compat', *_TOP_NOTES})}")
     fields = content.get("fields")
+    return {} if fields is None else {"fields": _cleaned_fields(fields, "fields", problems)}
+
+
+_KEYS = {field.alias or name for name, field in FieldConfig.model_fields.items()}
+
+
+def _cleaned_fields(fields: Any, at: str, problems: list[str]) -> Any:
     if not isinstance(fields, Mapping):
-        return {} if fields is None else {"fields": fields}
+        return fields
     cleaned: dict[str, dict[str, Any]] = {}
     for target, field in fields.items():
-        if _is_note(str(target)):
+        if _is_note(str(target)) and not isinstance(field, Mapping):
             continue
         if not isinstance(field, Mapping):
-            problems.append(f'fields.{target}: expected an object such as {{"source": {json.dumps(field)}}}')
+            problems.append(f'{at}.{target}: expected an object such as {{"source": {json.dumps(field)}}}')
             continue
         cleaned[str(target)] = kept = {}
         for name, value in field.items():
-            if name in FieldConfig.model_fields or name == "defaultValue":
+            if name == "fields":
+                kept[name] = _cleaned_fields(value, f"{at}.{target}.fields", problems)
+            elif name in _KEYS:
                 kept[name] = value
-            elif name in _LATER:
-                problems.append(f"fields.{target}.{name}: {_LATER[name]} aren't supported yet")
+            elif name in _OTHERWISE:
+                problems.append(f"{at}.{target}.{name}: isn't known here; {_OTHERWISE[name]}")
             elif name not in _NOTES and not _is_note(str(name)):
-                known = {"source", "resolver", "required", "defaultValue", "value", "comment"}
-                problems.append(f"fields.{target}.{name}: unknown{_hint(str(name), known)}")
-    return {"fields": cleaned}
+                problems.append(f"{at}.{target}.{name}: unknown{_hint(str(name), {*_KEYS, 'comment'})}")
+    return cleaned
 
 
-def _contradictions(config: MappingConfig) -> list[str]:
-    problems = []
-    for target, field in config.fields.items():
-        if not (field.source or field.resolver or field.has_value or field.has_default):
-            problems.append(f"fields.{target}: needs a source, a value, a defaultValue or a resolver")
-        parts = target.split(".")
-        if not all(parts) or any("[" in part or "]" in part for part in parts):
-            problems.append(
-                f"fields.{target}: a target is a name, or names with dots; arrays aren't supported yet"
+def _contradictions(fields: Mapping[str, FieldConfig], at: str) -> Iterator[str]:
+    targets: dict[tuple[str | int, ...], str] = {}
+    for target, field in fields.items():
+        yield from (f"{at}.{target}: {fault}" for fault in _contradiction(field))
+        try:
+            steps = target_steps(target)
+        except ValueError as exc:
+            yield f"{at}.{target}: {exc}"
+            continue
+        if steps in targets:
+            yield f"{at}.{target}: is the same place as {targets[steps]!r}"
+        targets[steps] = target
+        yield from _contradictions(field.fields or {}, f"{at}.{target}.fields")
+    for steps, target in targets.items():
+        for depth in range(1, len(steps)):
+            if steps[:depth] in targets:
+                yield f"{at}.{target}: lies inside {targets[steps[:depth]]!r}, which has a value of its own"
+            beside = [
+                other[depth] for other in targets if len(other) > depth and other[:depth] == steps[:depth]
+            ]
+            if len({isinstance(each, int) for each in beside}) > 1:
+                yield f"{at}.{target}: {'.'.join(map(str, steps[:depth]))!r} is a list here and an object there"
+        for depth, step in enumerate(steps):
+            if (
+                isinstance(step, int)
+                and step
+                and (*steps[:depth], step - 1) not in {s[: depth + 1] for s in targets}
+            ):
+                yield f"{at}.{target}: nothing is put at [{step - 1}], so there would be a hole in the list"
+
+
+def _contradiction(field: FieldConfig) -> Iterator[str]:
+    if field.fields is not None:
+        kept = {"source", "required", "fields", "is_array", "when"} | (
+            {"default"} if field.is_array else set()
+        )
+        if unused := sorted(_alias(name) for name in field.model_fields_set - kept):
+            yield f"with `fields` it has a value already, so {', '.join(f'`{name}`' for name in unused)} can't be"
+        if not field.fields:
+            yield "`fields` is empty"
+        if field.is_array and not field.source:
+            yield "an array needs the `source` of its items"
+        return
+    if field.is_array:
+        yield (
+            "`isArray` needs the `fields` of an item; a list of plain values is a `source` such as tags[*], or one "
+            "resolver that makes a list (sdk.split)"
+        )
+    if not (field.source or field.resolvers or field.has_value or field.has_default):
+        yield "needs a source, a value, a defaultValue or a resolver"
+
+
+def _alias(name: str) -> str:
+    return FieldConfig.model_fields[name].alias or name
+
+
+def target_steps(target: str) -> tuple[str | int, ...]:
+    """Return the place that a target names: `a.b`, `lines[0].ref`.
+
+    Raises:
+        ValueError: it is written in another way.
+    """
+    steps: list[str | int] = []
+    for part in target.split("."):
+        match = _TARGET_PART.fullmatch(part)
+        if match is None:
+            raise ValueError(
+                "a target is a name, names with dots, or with the place in a list as in lines[0].ref; "
+                "a list of any length is `isArray` with `fields`"
             )
-        for depth in range(1, len(parts)):
-            above = ".".join(parts[:depth])
-            if above in config.fields:
-                problems.append(f"fields.{target}: lies inside {above!r}, which has a value of its own")
-    return problems
+        steps.append(match[1])
+        if match[2] is not None:
+            if int(match[2]) > _MAX_INDEX:
+                raise ValueError(f"a list that is filled place by place has at most {_MAX_INDEX:,}")
+            steps.append(int(match[2]))
+    return tuple(steps)
 
 
 def _is_note(name: str) -> bool:

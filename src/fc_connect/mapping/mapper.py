@@ -1,349 +1,322 @@
-"""A mapping, compiled once into one Python function; called per record.
-
-The generated source holds only names of ours: every text of the config is bound as a constant, so none of it becomes
-code. A record that fails is mapped once more by the plain interpreter beside it, which collects every fault and so
-defines what the compiled function must give.
-"""
+"""The mapper: a mapping made ready once, and applied to one record, a list, or a stream of any length."""
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-import msgspec
+from fc_connect.errors import FieldProblem, MappingError
+from fc_connect.mapping.compat import compat_field, compat_interpret, compat_items, compat_put, compat_rules
+from fc_connect.mapping.compiler import compile_rules
+from fc_connect.mapping.config import CompatMapping, MappingConfig, load_mapping
+from fc_connect.mapping.interpreter import interpret, interpret_field, shown
+from fc_connect.mapping.plan import own_call, strict_rules
+from fc_connect.mapping.rules import Rule, items_of, put
 
-from fc_connect.errors import ConfigurationError, FieldProblem, MappingError, listed
-from fc_connect.mapping.resolvers import RESOLVERS, parse_int
+__all__ = ["MapResult", "Mapper", "Reject", "UniversalMapper", "compile_mapping"]
 
-if TYPE_CHECKING:
-    from fc_connect.mapping.config import FieldConfig, MappingConfig
+logger = logging.getLogger("fc_connect.mapping")
 
-__all__ = ["Mapper", "compile_mapping", "encode_entity"]
+_NOWHERE: Any = deque(maxlen=0)
+"""Takes names of skipped fields, and keeps none."""
 
-_ABSENT: Any = object()
-_encode = msgspec.json.Encoder(decimal_format="number").encode
-_SHOWN_CHARACTERS = 200  # of a value in a message; the rejects file has more of it
-_PART = re.compile(r"([^\[\]]*)((?:\[[0-9]+\])*)")
+_MOST_TOLD = 100
+"""Different faults of fields that are logged; more would only fill the disk."""
 
-
-def encode_entity(entity: Mapping[str, Any]) -> bytes:
-    """Return the entity as JSON in UTF-8, without a newline.
-
-    Raises:
-        MappingError: it holds something that JSON has no form for.
-    """
-    try:
-        encoded = _encode(entity)
-    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
-        raise MappingError(f"The entity can't be written as JSON: {exc}") from exc
-    # msgspec writes a float that is NaN as null, and a Decimal that is as NaN.
-    if (b"null" in encoded or b"NaN" in encoded or b"Infinity" in encoded) and _holds_no_number(entity):
-        raise MappingError("The entity holds a number that JSON has no form for: NaN or infinity")
-    return encoded
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One field, ready to be applied to any record."""
-
-    target: tuple[str, ...]
-    name: str
-    config: FieldConfig
-    read: Callable[[Any], Any] | None
-    """From a record; None where the field reads nothing."""
-    index: int | None
-    """Of the column, for positional rows."""
-    resolve: Callable[..., Any] | None
-    arity: int
-    """How many of (value, record, context) the resolver takes."""
+Resolvers = Mapping[str, Callable[..., Any]]
+Tables = Mapping[str, Mapping[str, Any]]
 
 
 class Mapper:
-    """Turns records into entities. Safe to share between threads if its resolvers are."""
+    """Turns records into entities. Safe to share between threads if its resolvers are.
+
+    A resolver may be called twice for a record that can't be mapped: once by the compiled code, and once more to say
+    what is wrong with all its fields.
+    """
 
     def __init__(
-        self, rules: Sequence[_Rule], columns: tuple[str, ...] | None, context: Mapping[str, Any]
+        self,
+        rules: Sequence[Rule],
+        columns: tuple[str, ...] | None,
+        context: Mapping[str, Any],
+        *,
+        compat: bool,
     ) -> None:
-        self._rules = tuple(rules)
+        self.rules = tuple(rules)
         self._columns = columns
         self._context = context
-        self._fast = _compiled(self._rules, columns, context)
+        self._is_compat = compat
+        self._told: set[str] = set()
+        self._keys = frozenset(_first_keys(self.rules))
+        self._optional: frozenset[str] = frozenset()
+        self._fast = self._compiled()
 
     def __call__(self, record: Any) -> dict[str, Any]:
         """Return the entity of a record: a row of the given columns, or a dict.
+
+        With `compat: true`, fields with faults are left out, and each fault is logged as a warning once.
 
         Raises:
             MappingError: with every fault of the record.
         """
         try:
-            return self._fast(record)
+            return self._fast(record, _NOWHERE)
+        except KeyError as exc:
+            return self(record) if self._learns(exc) else self.interpret(record)
         except Exception:  # noqa: BLE001 (the interpreter says which field it was, and why)
             return self.interpret(record)
 
-    def interpret(self, record: Any) -> dict[str, Any]:
+    def interpret(self, record: Any, skipped: list[str] | None = None) -> dict[str, Any]:
         """Do the same without compiled code, field by field; slower, and the reference for it."""
-        entity: dict[str, Any] = {}
-        problems: list[FieldProblem] = []
-        named = self._named(record)
-        for rule in self._rules:
-            value = _ABSENT
-            try:
-                value = self._begin(rule, record)
-                _demand(rule, value)
-                if _is_empty(value) and rule.config.has_default:
-                    value = rule.config.default
-                if rule.resolve is not None:
-                    arguments = (None if value is _ABSENT else value, named, self._context)
-                    resolved = rule.resolve(*arguments[: rule.arity])
-                    value = _ABSENT if resolved is None and value is _ABSENT else resolved
-                    if rule.read is None and not rule.config.has_value:
-                        _demand(rule, value)
-                if value is not _ABSENT:
-                    _put(entity, rule.target, value)
-            except Exception as exc:  # noqa: BLE001 (a resolver may raise anything; the record is rejected)
-                problems.append(_problem(rule, value if value is not _ABSENT else None, exc))
-        if problems:
-            told = "; ".join(f"{each.field}: {each.reason}, not {_shown(each.value)}" for each in problems)
-            raise MappingError(told, problems=problems)
+        noted = [] if skipped is None else skipped
+        entity, errors = self._interpreted(record, noted)
+        for error in errors:
+            if error not in self._told and len(self._told) < _MOST_TOLD:
+                self._told.add(error)
+                logger.warning("compat: a field is left out: %s", error)
         return entity
 
-    def _begin(self, rule: _Rule, record: Any) -> Any:
-        if rule.config.has_value:
-            return rule.config.value
-        if rule.index is not None:
-            return record[rule.index]
-        return _ABSENT if rule.read is None else rule.read(record)
+    def detailed(self, record: Any) -> tuple[dict[str, Any], list[str], list[str]]:
+        """Return the entity, the errors of fields that were left out (compat alone), and the fields that came to
+        nothing.
+
+        Raises:
+            MappingError: as above.
+        """
+        skipped: list[str] = []
+        try:
+            return self._fast(record, skipped), [], skipped
+        except KeyError as exc:
+            if self._learns(exc):
+                return self.detailed(record)
+            skipped = []
+            entity, errors = self._interpreted(record, skipped)
+            return entity, errors, skipped
+        except Exception:  # noqa: BLE001 (as above)
+            skipped = []
+            entity, errors = self._interpreted(record, skipped)
+            return entity, errors, skipped
+
+    def _learns(self, error: KeyError) -> bool:
+        """Compile anew for records that may lack a key, the first time that one does; say whether that was it."""
+        missing = error.args[0] if error.args else None
+        if not isinstance(missing, str) or missing in self._optional or missing not in self._keys:
+            return False
+        self._optional |= {missing}
+        self._fast = self._compiled()
+        return True
+
+    def _compiled(self) -> Callable[[Any, Any], dict[str, Any]]:
+        if not self._is_compat:
+            return compile_rules(
+                self.rules,
+                columns=self._columns,
+                context=self._context,
+                compat=False,
+                put=put,
+                items=items_of,
+                optional=self._optional,
+            )
+        by_name = compile_rules(
+            self.rules,
+            columns=None,
+            context=self._context,
+            compat=True,
+            put=compat_put,
+            items=compat_items,
+            optional=self._optional,
+        )
+        return by_name if self._columns is None else lambda row, skipped: by_name(self._named(row), skipped)
+
+    def one_field(self, rule: Rule, record: Any, root: Any) -> Any:
+        """Return what one rule makes of a record, or `ABSENT`.
+
+        Raises:
+            MappingError: with the faults of the field.
+        """
+        if self._is_compat:
+            return compat_field(rule, self._named(record), context=self._context)
+        return interpret_field(rule, record, root, named=self._named, context=self._context)
+
+    def _interpreted(self, record: Any, skipped: list[str]) -> tuple[dict[str, Any], list[str]]:
+        if self._is_compat:
+            return compat_interpret(self.rules, self._named(record), context=self._context, skipped=skipped)
+        if self._columns is None and not isinstance(record, Mapping):
+            problem = FieldProblem(field="", source=None, value=record, reason="expected an object")
+            raise MappingError(f"The record: expected an object, not {shown(record)}", problems=[problem])
+        entity = interpret(self.rules, record, named=self._named, context=self._context, skipped=skipped)
+        return entity, []
 
     def _named(self, record: Any) -> Any:
-        return record if self._columns is None else dict(zip(self._columns, record, strict=True))
+        if self._columns is None or isinstance(record, Mapping):
+            return record
+        return dict(zip(self._columns, record, strict=True))
+
+
+def _first_keys(rules: Iterable[Rule]) -> Iterator[str]:
+    for rule in rules:
+        if rule.read is not None and rule.read.steps and isinstance(rule.read.steps[0], str):
+            yield rule.read.steps[0]
+        yield from _first_keys(rule.fields or ())
 
 
 def compile_mapping(
-    config: MappingConfig,
+    config: MappingConfig | CompatMapping,
     *,
     columns: Sequence[str] | None,
-    resolvers: Mapping[str, Callable[..., Any]] | None = None,
+    resolvers: Resolvers | None = None,
     context: Mapping[str, Any] | None = None,
+    tables: Tables | None = None,
 ) -> Mapper:
     """Compile a mapping for records of these columns, or for dicts where `columns` is None.
 
-    A resolver of one's own is called with as many of (value, record as a dict, context) as it takes; what it raises
-    rejects the record, and what it returns is the field's value.
+    Args:
+        resolvers: your own, by name. One is called with as many of (value, record as a dict, context) as it takes;
+            what it raises rejects the record, and what it returns is the field's value. With `compat: true` an absent
+            value is `ABSENT`, and None elsewhere.
+        context: what `$context.…` reads.
+        tables: what a `lookup` finds by the name it gives as `kv`.
 
     Raises:
-        ConfigurationError: a column or resolver that isn't there; all of them are named.
+        ConfigurationError: a column, resolver or table that isn't there; all of them are named.
     """
-    problems: list[str] = []
-    own = dict(resolvers or {})
-    rules = []
-    for name, field in config.fields.items():
-        index, read = _source(name, field, columns, problems)
-        resolve = _resolver(name, field, own, problems)
-        rules.append(
-            _Rule(
-                target=tuple(name.split(".")),
-                name=name,
-                config=field,
-                read=read,
-                index=index,
-                resolve=resolve,
-                arity=_arity(name, resolve, problems),
-            )
-        )
-    if problems:
-        raise ConfigurationError("The mapping doesn't fit:", problems=problems)
-    return Mapper(rules, None if columns is None else tuple(columns), context or {})
+    own = {name: own_call(name, function) for name, function in (resolvers or {}).items()}
+    around = {} if context is None else dict(context)
+    made_for = None if columns is None else tuple(columns)
+    if isinstance(config, CompatMapping):
+        rules = compat_rules(config.fields, own)
+        return Mapper(rules, made_for, around, compat=True)
+    rules = strict_rules(config, columns=made_for, own=own, context=around, tables=tables or {})
+    return Mapper(rules, made_for, around, compat=False)
 
 
-def _source(
-    name: str, field: FieldConfig, columns: Sequence[str] | None, problems: list[str]
-) -> tuple[int | None, Callable[[Any], Any] | None]:
-    if not field.source or field.has_value:
-        return None, None
-    if columns is not None:
-        if field.source in columns:
-            return list(columns).index(field.source), lambda row: row
-        close = get_close_matches(field.source, columns, n=1, cutoff=0.5)
-        hint = f" Did you mean {listed(close)!r}?" if close else ""
-        problems.append(
-            f"fields.{name}: there is no column {field.source!r}.{hint} The file has: {listed(columns)}"
-        )
-        return None, None
-    steps: list[str | int] = []
-    for part in field.source.split("."):
-        match = _PART.fullmatch(part)
-        if match is None or not part:
-            problems.append(f"fields.{name}: the source {field.source!r} isn't a path this version knows")
-            return None, None
-        steps += [match[1]] if match[1] else []
-        steps += [int(number) for number in re.findall(r"[0-9]+", match[2])]
-    return None, _path_reader(tuple(steps))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A record that could not be mapped."""
+
+    index: int
+    """Its place among those given, from 0."""
+    problems: tuple[FieldProblem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "index": self.index,
+            "problems": [
+                {"field": each.field, "source": each.source, "value": each.value, "reason": each.reason}
+                for each in self.problems
+            ],
+        }
 
 
-def _path_reader(steps: tuple[str | int, ...]) -> Callable[[Any], Any]:
-    def read(record: Any) -> Any:
-        value = record
-        for step in steps:
-            if isinstance(value, Mapping) and step in value:
-                value = value[step]
-            elif isinstance(value, list) and (isinstance(step, int) or step.isdecimal()):
-                position = int(step)
-                if position >= len(value):
-                    return _ABSENT
-                value = value[position]
-            else:
-                return _ABSENT
-        return value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapResult:
+    """What came of mapping one record, or a list of them."""
 
-    return read
+    success: bool
+    """Whether everything could be mapped. With `compat: true`: whether anything could."""
+    data: Any
+    """The entity, or None; of a list the entities of those records that could be mapped."""
+    errors: tuple[str, ...] = ()
+    skipped_fields: tuple[str, ...] = ()
+    """Top-level fields that came to nothing, in any record."""
+    rejects: tuple[Reject, ...] = ()
+    """What could not be mapped and why; empty with `compat: true`, which has errors alone."""
 
-
-def _resolver(
-    name: str, field: FieldConfig, own: Mapping[str, Callable[..., Any]], problems: list[str]
-) -> Callable[..., Any] | None:
-    if field.resolver is None:
-        return None
-    found = RESOLVERS.get(field.resolver) or own.get(field.resolver)
-    if found is None:
-        known = [*RESOLVERS, *own]
-        close = get_close_matches(field.resolver, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        problems.append(f"fields.{name}: there is no resolver {field.resolver!r}; {hint}")
-    return found
+    def to_dict(self) -> dict[str, Any]:
+        """Return it with the TypeScript SDK's names; what is empty is left out."""
+        told: dict[str, Any] = {"success": self.success, "data": self.data}
+        if self.errors:
+            told["errors"] = list(self.errors)
+        if self.skipped_fields:
+            told["skippedFields"] = list(self.skipped_fields)
+        if self.rejects:
+            told["rejects"] = [each.to_dict() for each in self.rejects]
+        return told
 
 
-def _arity(name: str, resolve: Callable[..., Any] | None, problems: list[str]) -> int:
-    if resolve is None or resolve in RESOLVERS.values():
-        return 1
-    try:
-        parameters = inspect.signature(resolve).parameters.values()
-    except (TypeError, ValueError):
-        return 1  # a builtin that doesn't tell: the value alone
-    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
-    needed = sum(p.default is p.empty for p in positional)
-    unfit = any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
-    if needed > 3 or unfit or (not positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters)):
-        problems.append(
-            f"fields.{name}: a resolver takes (value), (value, record) or (value, record, context)"
-        )
-    return max(1, min(3, len(positional) or 3))
+class UniversalMapper:
+    """Maps parsed data by a mapping, as the class of this name in the TypeScript SDK does.
 
+    The mapping is made ready once. It is a file, what stood in one, or a loaded mapping; `compat` decides over the
+    file's own. The other options are those of `compile_mapping`.
 
-def _compiled(
-    rules: Sequence[_Rule], columns: tuple[str, ...] | None, context: Mapping[str, Any]
-) -> Callable[[Any], dict[str, Any]]:
-    names: dict[str, Any] = {
-        "ABSENT": _ABSENT,
-        "parse_int": parse_int,
-        "context": context,
-        "columns": columns,
-    }
-    lines = ["def apply(row):"]
-    if columns is not None:
-        lines.append(f" if len(row) != {len(columns)}: raise ValueError")
-    if any(rule.arity > 1 for rule in rules):
-        lines.append(" record = row" if columns is None else " record = dict(zip(columns, row))")
-    lines.append(" entity = {}")
-    for number, rule in enumerate(rules):
-        lines += [f" {line}" for line in _field_lines(number, rule, names)]
-    lines.append(" return entity")
-    # Of the config only numbers get into the text; all else is in `names`.
-    exec(compile("\n".join(lines), "<compiled mapping>", "exec"), names)  # noqa: S102
-    function: Callable[[Any], dict[str, Any]] = names["apply"]
-    return function
+    Raises:
+        ConfigurationError: the mapping can't be used; every fault is listed.
+    """
 
-
-def _field_lines(number: int, rule: _Rule, names: dict[str, Any]) -> list[str]:
-    config = rule.config
-    if config.has_value:
-        names[f"value{number}"] = config.value
-        lines = [f"v = value{number}"]
-    elif rule.index is not None:
-        lines = [f"v = row[{rule.index}]"]
-    elif rule.read is not None:
-        names[f"read{number}"] = rule.read
-        lines = [f"v = read{number}(row)"]
-    else:
-        lines = ["v = ABSENT"]
-    may_miss = rule.index is None and not config.has_value
-    empty = "v == '' or v is None or v is ABSENT" if may_miss else "v == '' or v is None"
-    if config.required and (rule.read is not None or config.has_value):
-        lines.append(f"if {empty}: raise ValueError")
-    if config.has_default:
-        names[f"default{number}"] = config.default
-        lines.append(f"if {empty}: v = default{number}")
-        may_miss = False
-    if rule.resolve is not None:
-        names[f"resolve{number}"] = rule.resolve
-        arguments = ", ".join(("v", "record", "context")[: rule.arity])
-        if rule.resolve is parse_int:
-            call = "int(v) if v.__class__ is str and v.isdecimal() and v.isascii() and len(v) < 19 else parse_int(v)"
+    def __init__(
+        self,
+        config: str | Path | Mapping[str, Any] | MappingConfig | CompatMapping,
+        *,
+        compat: bool | None = None,
+        resolvers: Resolvers | None = None,
+        context: Mapping[str, Any] | None = None,
+        tables: Tables | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        if isinstance(config, MappingConfig | CompatMapping):
+            self.config = config
         else:
-            call = f"resolve{number}({arguments})"
-        if may_miss:
-            resolved = call.replace("(v", "(None", 1) if rule.resolve is not parse_int else "None"
-            lines.append(f"if v is ABSENT:\n  v = {resolved}\n  if v is None: v = ABSENT\n else: v = {call}")
-        else:
-            lines.append(f"v = {call}")
-        if config.required and rule.read is None and not config.has_value:
-            lines.append("if v == '' or v is None or v is ABSENT: raise ValueError")
-    names[f"put{number}"] = _put
-    names[f"target{number}"] = rule.target if len(rule.target) > 1 else rule.target[0]
-    put = f"put{number}(entity, target{number}, v)" if len(rule.target) > 1 else f"entity[target{number}] = v"
-    lines.append(f"if v is not ABSENT: {put}" if may_miss else put)
-    return lines
+            self.config = load_mapping(config, compat=compat, folder=folder)
+        self.mapper = compile_mapping(
+            self.config, columns=None, resolvers=resolvers, context=context, tables=tables
+        )
+        self._one = self._compat_one if self.config.compat else self._strict_one
+
+    def map(self, data: Any) -> MapResult:
+        """Map one record, or each record of a list."""
+        if not isinstance(data, list):
+            return self._one(data, 0)
+        return self._compat_list(data) if self.config.compat else self._strict_list(data)
+
+    def stream(self, records: Iterable[Any]) -> Iterator[MapResult]:
+        """Map records as they come, one result each; nothing is kept."""
+        for index, record in enumerate(records):
+            yield self._one(record, index)
+
+    def _strict_one(self, record: Any, index: int) -> MapResult:
+        try:
+            entity, _, skipped = self.mapper.detailed(record)
+        except MappingError as exc:
+            reject = Reject(index=index, problems=exc.problems)
+            return MapResult(success=False, data=None, errors=(str(exc),), rejects=(reject,))
+        return MapResult(success=True, data=entity, skipped_fields=tuple(skipped))
+
+    def _strict_list(self, records: list[Any]) -> MapResult:
+        results = list(self.stream(records))
+        rejects = tuple(reject for each in results for reject in each.rejects)
+        return MapResult(
+            success=not rejects,
+            data=[each.data for each in results if each.success],
+            errors=tuple(
+                f"record {each.rejects[0].index}: {error}" for each in results for error in each.errors
+            ),
+            skipped_fields=_union(results),
+            rejects=rejects,
+        )
+
+    def _compat_one(self, record: Any, index: int) -> MapResult:
+        try:
+            entity, errors, skipped = self.mapper.detailed(record)
+        except MappingError as exc:
+            return MapResult(success=False, data=None, errors=(str(exc),))
+        return MapResult(success=True, data=entity, errors=tuple(errors), skipped_fields=tuple(skipped))
+
+    def _compat_list(self, records: list[Any]) -> MapResult:
+        results = [self.map(record) for record in records]
+        data = [each.data for each in results if each.success]
+        return MapResult(
+            success=bool(data),
+            data=data,
+            errors=tuple(error for each in results for error in each.errors),
+            skipped_fields=_union(results),
+        )
 
 
-def _put(entity: dict[str, Any], target: tuple[str, ...], value: Any) -> None:
-    for name in target[:-1]:
-        entity = entity.setdefault(name, {})
-    entity[target[-1]] = value
-
-
-def _is_empty(value: Any) -> bool:
-    return value is _ABSENT or value is None or (isinstance(value, str) and value == "")
-
-
-class _MissingError(ValueError):
-    pass
-
-
-def _demand(rule: _Rule, value: Any) -> None:
-    if rule.config.required and (rule.read is not None or rule.config.has_value or rule.resolve is not None):
-        is_resolver_only = rule.read is None and not rule.config.has_value
-        if _is_empty(value) and not (is_resolver_only and value is _ABSENT):
-            raise _MissingError("is required, and is missing or empty")
-
-
-def _problem(rule: _Rule, value: Any, exc: Exception) -> FieldProblem:
-    reason = str(exc)
-    if (
-        rule.resolve is not None
-        and rule.resolve not in RESOLVERS.values()
-        and not isinstance(exc, _MissingError)
-    ):
-        reason = f"resolver {rule.config.resolver!r} failed: {type(exc).__name__}: {exc}"
-    return FieldProblem(field=rule.name, source=rule.config.source, value=value, reason=reason)
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # integers of thousands of digits; nested without end
-        return f"a {type(value).__name__} that can't be shown"
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-
-
-def _holds_no_number(value: Any) -> bool:
-    if isinstance(value, float):
-        return value != value or value in {float("inf"), float("-inf")}
-    if isinstance(value, Decimal):
-        return not value.is_finite()
-    if isinstance(value, Mapping):
-        return any(_holds_no_number(each) for each in value.values())
-    return isinstance(value, list | tuple) and any(_holds_no_number(each) for each in value)
+def _union(results: Iterable[MapResult]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for each in results for name in each.skipped_fields))

@@ -6,21 +6,24 @@ value and the reason, and no wrong stock goes out. None stays None: an absent va
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import re
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["RESOLVERS", "resolver_names"]
+from fc_connect.mapping.dates import ISO, DateStyle, zone
+from fc_connect.mapping.numbers import LOCALES, NumberStyle, parse_decimal, parse_int, parse_number
 
-_WHOLE = re.compile(r"[+-]?[0-9]+(?:\.0+)?")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+__all__ = ["RESOLVERS", "Builtin", "resolver_names"]
+
 _TRUE = {"true", "1", "yes", "y"}
 _FALSE = {"false", "0", "no", "n"}
-_LARGEST = 2**63 - 1
+_SPACE = " \t\n\r\v\f\u00a0\ufeff\u2028\u2029"
+_LONGEST = 100_000  # characters that a pattern is tried on, or that a text may grow to
 
 
 def uppercase(value: Any) -> Any:
@@ -32,35 +35,7 @@ def lowercase(value: Any) -> Any:
 
 
 def trim(value: Any) -> Any:
-    return value.strip(" \t\n\r\v\f\u00a0\ufeff\u2028\u2029") if isinstance(value, str) else value
-
-
-def parse_int(value: Any) -> int | None:
-    """Return a whole number; spaces around it and `.0` behind it are allowed."""
-    if value is None or type(value) is int:
-        return value
-    if isinstance(value, str):
-        text = value.strip()
-        if _WHOLE.fullmatch(text):
-            return _within(int(text.partition(".")[0]))
-    elif isinstance(value, float) and value.is_integer():
-        return _within(int(value))
-    raise ValueError("expected a whole number")
-
-
-def parse_number(value: Any) -> int | float | None:
-    """Return a number; a whole one stays exact."""
-    if value is None or type(value) is int:
-        return value
-    if isinstance(value, str):
-        text = value.strip()
-        if _WHOLE.fullmatch(text) and "." not in text:
-            return _within(int(text))
-        if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
-            return number
-    elif isinstance(value, float | Decimal) and math.isfinite(value):
-        return float(value)
-    raise ValueError("expected a number")
+    return value.strip(_SPACE) if isinstance(value, str) else value
 
 
 def boolean(value: Any) -> bool | None:
@@ -95,73 +70,231 @@ def parse_json(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str | None:
-    return (
-        None
-        if value is None
-        else json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    )
+    if value is None:
+        return None
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def format_date(value: Any) -> Any:
     """Return an ISO 8601 instant in UTC with milliseconds; a date without a zone is UTC."""
-    if value is None or value == "":
-        return value
-    return _instant(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return value if value is None or value == "" else _iso(ISO.instant(value))
 
 
 def format_date_short(value: Any) -> Any:
     """Return the UTC date as YYYY-MM-DD."""
-    return value if value is None or value == "" else _instant(value).date().isoformat()
+    return value if value is None or value == "" else ISO.instant(value).date().isoformat()
 
 
 def same(value: Any) -> Any:
     return value
 
 
-RESOLVERS: dict[str, Callable[[Any], Any]] = {
-    "sdk.uppercase": uppercase,
-    "sdk.lowercase": lowercase,
-    "sdk.trim": trim,
-    "sdk.parseInt": parse_int,
-    "sdk.parseFloat": parse_number,
-    "sdk.number": parse_number,
-    "sdk.boolean": boolean,
-    "sdk.toString": to_string,
-    "sdk.parseJson": parse_json,
-    "sdk.toJson": to_json,
-    "sdk.formatDate": format_date,
-    "sdk.formatDateShort": format_date_short,
-    "sdk.parseDate": format_date,
-    "sdk.default": same,
-    "sdk.identity": same,
-    "sdk.coalesce": same,
+def text_hash(value: Any) -> str | None:
+    """Return the SHA-256 of a text or number, in hexadecimal."""
+    return None if value is None else hashlib.sha256(to_string(value).encode()).hexdigest()
+
+
+def new_uuid(value: Any) -> str:
+    """Return a random UUID (version 4)."""
+    return str(uuid.uuid4())
+
+
+# With options
+
+
+def numbers_with(
+    parse: Callable[[Any, NumberStyle], Any],
+) -> Callable[..., Callable[[Any], Any]]:
+    def make(
+        *, decimal: str | None = None, group: str | None = None, locale: str | None = None
+    ) -> Callable[[Any], Any]:
+        mark, groups = ".", ""
+        if locale is not None:
+            found = LOCALES.get(locale.replace("_", "-")) or LOCALES.get(locale[:2])
+            if found is None:
+                raise ValueError(f"locale {locale!r} isn't known; give `decimal` and `group`")
+            mark, groups = found
+        style = NumberStyle(mark if decimal is None else decimal, groups if group is None else group)
+        if (
+            len(style.decimal) != 1
+            or style.decimal in style.group
+            or any(c in "+-0123456789" for c in style.group)
+        ):
+            raise ValueError("`decimal` must be one character, and none of those in `group`")
+        return lambda value: parse(value, style)
+
+    return make
+
+
+def dates_with(*, is_day: bool) -> Callable[..., Callable[[Any], Any]]:
+    def make(
+        *,
+        format: str | list[str] = "iso",  # noqa: A002 (as the mapping says it)
+        timezone: str = "UTC",
+        ambiguous: Literal["earlier", "later"] | None = None,
+        to: str | None = None,
+        to_timezone: str = "UTC",
+    ) -> Callable[[Any], Any]:
+        formats = (format,) if isinstance(format, str) else tuple(format)
+        style = DateStyle(formats, zone(timezone), ambiguous)
+        shown_in = zone(to_timezone)
+
+        def resolve(value: Any) -> Any:
+            if value is None or value == "":
+                return value
+            instant = style.instant(value)
+            if to is not None:
+                return instant.astimezone(shown_in).strftime(to)
+            return instant.astimezone(shown_in).date().isoformat() if is_day else _iso(instant)
+
+        return resolve
+
+    return make
+
+
+def split(*, separator: str, trim: bool = True, index: int | None = None) -> Callable[[Any], Any]:
+    if not separator:
+        raise ValueError("`separator` must not be empty")
+
+    def resolve(value: Any) -> Any:
+        if value is None:
+            return None
+        parts = _text(value).split(separator) if value != "" else []
+        parts = [part.strip() for part in parts] if trim else parts
+        if index is None:
+            return parts
+        return parts[index] if -len(parts) <= index < len(parts) else None
+
+    return resolve
+
+
+def join(*, separator: str = ",") -> Callable[[Any], Any]:
+    def resolve(value: Any) -> Any:
+        if value is None or not isinstance(value, list):
+            return value
+        return separator.join(to_string(each) for each in value if each is not None)
+
+    return resolve
+
+
+def replace(*, search: str, replacement: str = "", regex: bool = False) -> Callable[[Any], Any]:
+    if not search:
+        raise ValueError("`search` must not be empty")
+    pattern = _pattern(search) if regex else None
+
+    def resolve(value: Any) -> Any:
+        if value is None:
+            return None
+        text = _text(value)
+        return text.replace(search, replacement) if pattern is None else pattern.sub(replacement, text)
+
+    return resolve
+
+
+def substring(*, start: int = 0, end: int | None = None) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else _text(value)[start:end]
+
+
+def default_to(*, value: Any) -> Callable[[Any], Any]:
+    if isinstance(value, dict | list):
+        raise ValueError("`value` must be text, a number, true, false or null")  # noqa: TRY004
+    constant = value
+
+    def resolve(value: Any) -> Any:
+        return constant if value is None or value == "" else value
+
+    return resolve
+
+
+def hash_with(
+    *, algorithm: Literal["sha256", "sha1", "sha512", "md5"] = "sha256", length: int | None = None
+) -> Callable[[Any], Any]:
+    def resolve(value: Any) -> Any:
+        if value is None:
+            return None
+        found = hashlib.new(algorithm, to_string(value).encode(), usedforsecurity=False).hexdigest()
+        return found[:length]
+
+    return resolve
+
+
+def uuid_with(*, namespace: str) -> Callable[[Any], Any]:
+    try:
+        space = uuid.UUID(namespace)
+    except ValueError:
+        space = uuid.uuid5(uuid.NAMESPACE_URL, namespace)
+
+    return lambda value: None if value is None else str(uuid.uuid5(space, to_string(value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """A resolver that is always there."""
+
+    function: Callable[[Any], Any] | None
+    """Without options; None where it needs some."""
+    make: Callable[..., Callable[[Any], Any]] | None = None
+    """Takes the options by keyword and gives the function. A ValueError says what of them can't be used."""
+    keeps_none: bool = True
+    code: str | None = None
+    """An expression over `v` that gives the same and is quicker; `f` is the function."""
+    is_remembered: bool = False
+    """Whether what it gave for a text may be given again."""
+
+
+_STRIP = f"v.strip({_SPACE!r}) if v.__class__ is str else f(v)"
+
+RESOLVERS: Mapping[str, Builtin] = {
+    "sdk.uppercase": Builtin(uppercase, code="v.upper() if v.__class__ is str else f(v)"),
+    "sdk.lowercase": Builtin(lowercase, code="v.lower() if v.__class__ is str else f(v)"),
+    "sdk.trim": Builtin(trim, code=_STRIP),
+    "sdk.parseInt": Builtin(parse_int, numbers_with(parse_int), is_remembered=True),
+    "sdk.parseFloat": Builtin(parse_number, numbers_with(parse_number), is_remembered=True),
+    "sdk.number": Builtin(parse_number, numbers_with(parse_number), is_remembered=True),
+    "sdk.decimal": Builtin(parse_decimal, numbers_with(parse_decimal), is_remembered=True),
+    "sdk.boolean": Builtin(boolean, is_remembered=True),
+    "sdk.toString": Builtin(to_string, keeps_none=False, code="v if v.__class__ is str else f(v)"),
+    "sdk.parseJson": Builtin(parse_json),
+    "sdk.toJson": Builtin(to_json),
+    "sdk.formatDate": Builtin(format_date, dates_with(is_day=False), is_remembered=True),
+    "sdk.formatDateShort": Builtin(format_date_short, dates_with(is_day=True), is_remembered=True),
+    "sdk.parseDate": Builtin(format_date, dates_with(is_day=False), is_remembered=True),
+    "sdk.default": Builtin(same, code="v"),
+    "sdk.identity": Builtin(same, code="v"),
+    "sdk.coalesce": Builtin(same, code="v"),
+    "sdk.uuid": Builtin(new_uuid, uuid_with, keeps_none=False),
+    "sdk.hash": Builtin(text_hash, hash_with),
+    "sdk.split": Builtin(None, split),
+    "sdk.join": Builtin(join(), join),
+    "sdk.replace": Builtin(None, replace),
+    "sdk.substring": Builtin(None, substring),
+    "sdk.defaultTo": Builtin(None, default_to, keeps_none=False),
 }
+"""`sdk.concat` isn't here: it reads other fields, and the plan makes it."""
 
 
 def resolver_names() -> tuple[str, ...]:
     """Return the names of the built-in resolvers."""
-    return tuple(RESOLVERS)
+    return (*RESOLVERS, "sdk.concat")
 
 
-def _within(number: int) -> int:
-    if abs(number) > _LARGEST:
-        raise ValueError("expected a number within 64 bits")
-    return number
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as exc:
+        raise ValueError(f"{text!r} isn't a regular expression: {exc}") from exc
 
 
-def _instant(value: Any) -> datetime:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError as exc:
-            raise ValueError(
-                "expected a date in ISO 8601, such as 2026-01-31 or 2026-01-31T12:00:00Z"
-            ) from exc
-    if not isinstance(value, datetime):
-        raise ValueError("expected a date in ISO 8601")  # noqa: TRY004 (a fault of the data)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+def _text(value: Any) -> str:
+    text = to_string(value)
+    if len(text) > _LONGEST:
+        raise ValueError(f"expected at most {_LONGEST:,} characters")
+    return text
+
+
+def _iso(instant: Any) -> str:
+    text: str = instant.isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def _no_constant(text: str) -> Any:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ from fc_connect.errors import ConfigurationError, FCConnectError, MappingError
 from fc_connect.fluent import FluentClient
 from fc_connect.formats import BadRecord, Format, open_format
 from fc_connect.kv import Guarantee, KVStore, open_kv
-from fc_connect.mapping import MappingConfig, compile_mapping, encode_entity, load_mapping
+from fc_connect.mapping import (
+    CompatMapping,
+    FieldTrace,
+    Mapper,
+    MappingConfig,
+    compile_mapping,
+    encode_entity,
+    explain,
+    load_mapping,
+)
 from fc_connect.observe import Listener, Listeners, correlate
 from fc_connect.pipeline.config import PipelineConfig, load_config
 from fc_connect.pipeline.connect import open_client, open_pipeline_source
@@ -31,6 +40,7 @@ from fc_connect.pipeline.planner import Planner
 from fc_connect.pipeline.resolvers import load_resolvers, resolvers_digest
 from fc_connect.pipeline.result import RunResult
 from fc_connect.pipeline.run import Run
+from fc_connect.pipeline.tables import Tables, read_table, tables_digest
 from fc_connect.sources import Source
 from fc_connect.state import StateService
 from fc_connect.targets import BatchTarget
@@ -47,6 +57,8 @@ class PreviewRow:
     line: int
     record: Any
     entity: dict[str, Any] | None
+    fields: tuple[FieldTrace, ...] = ()
+    """How each field came to its value."""
     problems: tuple[str, ...] = ()
 
 
@@ -150,7 +162,7 @@ class Pipeline:
                 raise ConfigurationError(f"There is no {wanted} in {source.url}.")
             with source.open(file) as stream:
                 records = self.format.read(stream, path=file.path)
-                mapper = self._compile(records.columns)
+                mapper = self._compile(records.columns, tables=self._tables())
                 seen = []
                 for record in islice(records, rows):
                     seen.append(_previewed(record, records.line, records.columns, mapper))
@@ -159,7 +171,7 @@ class Pipeline:
     def check(self) -> list[Check]:
         """Look whether a run could work: mapping, source, state, Fluent. Sends nothing."""
         return [
-            self._checked("mapping", lambda: f"{len(self.mapping.fields)} fields"),
+            self._checked("mapping", self._check_mapping),
             self._checked("source", self._check_source),
             self._checked("state", self._check_state),
             self._checked("fluent", self._check_fluent),
@@ -168,9 +180,10 @@ class Pipeline:
     # Parts
 
     @cached_property
-    def mapping(self) -> MappingConfig:
+    def mapping(self) -> MappingConfig | CompatMapping:
         """The mapping, validated."""
-        return load_mapping(self.config.mapping)
+        inline = isinstance(self.config.mapping, dict)
+        return load_mapping(self.config.mapping, folder=self.config.base_dir if inline else None)
 
     @cached_property
     def format(self) -> Format:
@@ -236,10 +249,25 @@ class Pipeline:
             conditions=batch.conditions,
         )
 
-    def _compile(self, columns: tuple[str, ...] | None) -> Callable[[Any], dict[str, Any]]:
-        return compile_mapping(self.mapping, columns=columns, resolvers=self._resolvers)
+    def _tables(self) -> dict[str, dict[str, Any]]:
+        """Read the tables that the mapping names, as they are now."""
+        names = {each.kv for each in self.mapping.lookups if each.kv is not None}
+        if not names:
+            return {}
+        with self.open_store() as kv:
+            found = {name: read_table(kv, name) for name in sorted(names)}
+        return {name: rows for name, rows in found.items() if rows is not None}
 
-    def _plan_digest(self) -> str:
+    def _compile(self, columns: tuple[str, ...] | None, *, tables: Tables) -> Mapper:
+        return compile_mapping(
+            self.mapping,
+            columns=columns,
+            resolvers=self._resolvers,
+            context={"pipeline": self.config.pipeline, **self.config.context},
+            tables=tables,
+        )
+
+    def _plan_digest(self, tables: Tables) -> str:
         """Name everything that decides the bodies: were any of it another, a resume would send other bytes."""
         config = self.config
         decisive = [
@@ -251,14 +279,17 @@ class Pipeline:
             config.duplicates,
             config.key,
             resolvers_digest(config.resolvers, base=config.base_dir),
+            config.context,
+            tables_digest(tables),
         ]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()
 
     def _planner(self, source: Source) -> Planner:
+        tables = self._tables()
         return Planner(
             source=source,
             format=self.format,
-            make_mapper=self._compile,
+            make_mapper=partial(self._compile, tables=tables),
             encode=encode_entity,
             key=key_reader(self.config.key),
             envelope=self._target.envelope(),
@@ -266,7 +297,7 @@ class Pipeline:
             duplicates=self.config.duplicates,
             limit=self.config.rejects.max,
             rejects_folder=self.config.rejects_path,
-            plan_digest=self._plan_digest(),
+            plan_digest=self._plan_digest(tables),
             stop=self._stop,
             on_progress=lambda read, rejected: None,
         )
@@ -292,6 +323,14 @@ class Pipeline:
         except FCConnectError as exc:
             return Check(name=name, is_ok=False, detail=str(exc))
 
+    def _check_mapping(self) -> str:
+        mapping = self.mapping
+        return (
+            "compat: true, read as the TypeScript SDK does"
+            if mapping.compat
+            else f"{len(mapping.fields)} fields"
+        )
+
     def _check_source(self) -> str:
         with self.open_source() as source:
             file = next(iter(source.list(self.config.source.pattern)), None)
@@ -299,7 +338,7 @@ class Pipeline:
                 return f"{source.url}: no file matches {self.config.source.pattern!r} now"
             with source.open(file) as stream:
                 records = self.format.read(stream, path=file.path)
-                self._compile(records.columns)
+                self._compile(records.columns, tables=self._tables())
             return f"{source.url}: {file.path} has the columns that the mapping reads"
 
     def _check_state(self) -> str:
@@ -324,14 +363,15 @@ class _Parts:
     client: FluentClient
 
 
-def _previewed(
-    record: Any, line: int, columns: tuple[str, ...] | None, mapper: Callable[[Any], dict[str, Any]]
-) -> PreviewRow:
+def _previewed(record: Any, line: int, columns: tuple[str, ...] | None, mapper: Mapper) -> PreviewRow:
     if isinstance(record, BadRecord):
         return PreviewRow(line=record.line, record=record.raw, entity=None, problems=(record.reason,))
     named = record if columns is None else dict(zip(columns, record, strict=False))
+    fields = tuple(explain(mapper, record))
     try:
-        return PreviewRow(line=line, record=named, entity=mapper(record))
+        return PreviewRow(line=line, record=named, entity=mapper(record), fields=fields)
     except MappingError as exc:
         problems = tuple(f"{each.field}: {each.reason}, not {each.value!r}" for each in exc.problems)
-        return PreviewRow(line=line, record=named, entity=None, problems=problems or (str(exc),))
+        return PreviewRow(
+            line=line, record=named, entity=None, fields=fields, problems=problems or (str(exc),)
+        )

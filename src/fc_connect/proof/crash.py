@@ -173,7 +173,7 @@ def _planned(rng: random.Random, point: str, kind: str, passed: Mapping[str, int
     plan = [Blow(point=point, hit=rng.randint(1, passed.get(point, 1)))]
     if point not in passed:  # only a run that carries on comes by
         before = _LEADS_TO.get(point, _LEADS_TO_THE_REST)
-        plan.insert(0, Blow(point=before, hit=rng.randint(1, passed[before])))
+        plan.insert(0, Blow(point=before, hit=rng.randint(1, passed.get(before, 1))))
     while len(plan) < _DEATHS_AT_MOST and rng.random() < 0.3:
         other = rng.choice(sorted(passed))
         plan.append(Blow(point=other, hit=rng.randint(1, passed[other])))
@@ -192,11 +192,13 @@ def _crash(
 ) -> CrashRun:
     rng = random.Random(seed)
     point = POINTS[seed % len(POINTS)]
-    # What only a run that carries on comes by, a second worker would do while the first is dead.
-    alone = [kind for kind in passings if KINDS[kind].workers == 1]
-    kind = rng.choice(
-        [kind for kind, passed in passings.items() if point in passed] or alone or list(passings)
-    )
+    passing = [kind for kind, passed in passings.items() if point in passed]
+    if not passing:
+        # What only a run that carries on comes by, a second worker would do while the first is dead.
+        before = _LEADS_TO.get(point, _LEADS_TO_THE_REST)
+        leading = [kind for kind, passed in passings.items() if before in passed]
+        passing = [kind for kind in leading if KINDS[kind].workers == 1] or leading or list(passings)
+    kind = rng.choice(passing)
     play.is_stranger = rng.random() < 0.1
     plan = _planned(rng, point, kind, passings[kind])
     # The store is shared by all runs; the folder's name is the workflow's.

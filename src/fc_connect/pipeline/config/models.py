@@ -283,6 +283,8 @@ class PipelineConfig(Section):
         WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "object"}]}),
     ]
     """How a record becomes an entity: a mapping file, or the mapping itself."""
+    context: dict[str, Any] = Field(default_factory=dict)
+    """What the mapping reads as `$context.…`; `pipeline`, the name of this one, is there by itself."""
     target: TargetConfig
     """Where entities go."""
     job: Literal["daily", "per-file", "per-run"] = "daily"

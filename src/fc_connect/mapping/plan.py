@@ -1,0 +1,309 @@
+"""Makes rules of a strict mapping: every path, resolver and table is looked up now, and what isn't there is told."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, validate_call
+
+from fc_connect.errors import ConfigurationError, listed
+from fc_connect.mapping.checks import checks_of, looked_up
+from fc_connect.mapping.conditions import Holds, condition
+from fc_connect.mapping.config import FieldConfig, Lookup, MappingConfig, ResolverCall, target_steps
+from fc_connect.mapping.lookups import read_table
+from fc_connect.mapping.paths import Path, parse_path
+from fc_connect.mapping.resolvers import RESOLVERS, resolver_names, to_string
+from fc_connect.mapping.rules import Call, Read, Rule, is_empty
+from fc_connect.mapping.values import ABSENT
+
+__all__ = ["own_call", "strict_rules"]
+
+Tables = Mapping[str, Mapping[str, Any]]
+
+
+def strict_rules(
+    config: MappingConfig,
+    *,
+    columns: Sequence[str] | None,
+    own: Mapping[str, Call],
+    context: Mapping[str, Any],
+    tables: Tables,
+) -> tuple[Rule, ...]:
+    """Make rules of a mapping, for records of these columns or for objects.
+
+    Raises:
+        ConfigurationError: a column, resolver or table that isn't there, or a path that is none; all are named.
+    """
+    making = _Making(config, columns, own, context, tables)
+    making.problems += [
+        f"the resolver {name!r} is built in, and can't be replaced" for name in own if name in RESOLVERS
+    ]
+    rules = making.level(config.fields, "fields", columns)
+    if making.problems:
+        raise ConfigurationError("The mapping doesn't fit:", problems=making.problems)
+    return rules
+
+
+class _Making:
+    def __init__(
+        self,
+        config: MappingConfig,
+        columns: Sequence[str] | None,
+        own: Mapping[str, Call],
+        context: Mapping[str, Any],
+        tables: Tables,
+    ) -> None:
+        self._config = config
+        self._columns = columns
+        self._own = own
+        self._context = context
+        self._tables = tables
+        self.problems: list[str] = []
+
+    def level(
+        self, fields: Mapping[str, FieldConfig], at: str, columns: Sequence[str] | None
+    ) -> tuple[Rule, ...]:
+        return tuple(self._rule(name, field, f"{at}.{name}", columns) for name, field in fields.items())
+
+    def _rule(self, name: str, field: FieldConfig, at: str, columns: Sequence[str] | None) -> Rule:
+        def read(text: str) -> Read:
+            return self._read(text, at, columns)
+
+        fields: tuple[Rule, ...] | None = None
+        if field.fields is not None:
+            inner = columns if field.source is None else None
+            fields = self.level(field.fields, f"{at}.fields", inner)
+            if field.source is not None and columns is not None:
+                self.problems.append(
+                    f"{at}: a column holds text, so no fields can be read from {field.source!r}"
+                )
+        ends = list(checks_of(field))
+        if field.lookup is not None and (found := self._lookup(field.lookup, at)) is not None:
+            ends.insert(0, looked_up(field.lookup, found))
+        return Rule(
+            name=name,
+            target=target_steps(name),
+            read=read(field.source) if field.source and not field.has_value else None,
+            has_value=field.has_value,
+            value=field.value,
+            has_default=field.has_default,
+            default=field.default,
+            required=field.required,
+            calls=tuple(self._call(each, at, read) for each in field.resolvers),
+            ends=tuple(ends),
+            when=None if field.when is None else self._when(field, at, read),
+            fields=fields,
+            is_array=field.is_array,
+            takes_scalars=field.is_array and fields is not None and not any(map(_reads_by_key, fields)),
+            copies=isinstance(field.value, dict | list) or isinstance(field.default, dict | list),
+        )
+
+    def _when(self, field: FieldConfig, at: str, read: Callable[[str], Read]) -> Holds | None:
+        return None if field.when is None else condition(field.when, read)
+
+    # Paths
+
+    def _read(self, text: str, at: str, columns: Sequence[str] | None) -> Read:
+        if columns is not None and text in columns:
+            place = list(columns).index(text)
+            return Read(text=text, function=lambda row: row[place], column=place)
+        path = self._path(text, at)
+        if path is None:
+            return Read(text=text, function=lambda record: ABSENT)
+        name = text.removeprefix(f"${path.origin}.")
+        if path.origin == "context":
+            constant = path.read(self._context)
+            if constant is ABSENT:
+                self.problems.append(
+                    f"{at}: the context has no {name!r}; it has: {listed(list(self._context))}"
+                )
+            return Read(text=text, function=lambda record: constant, steps=())
+        is_root = path.origin == "root"
+        found = self._columns if is_root else columns
+        if found is None:
+            return Read(text=text, function=path.read, of_root=is_root, steps=path.steps)
+        if name in found:
+            place = list(found).index(name)
+            return Read(text=text, function=lambda row: row[place], of_root=is_root, column=place)
+        close = get_close_matches(name, found, n=1, cutoff=0.5)
+        hint = f" Did you mean {listed(close)!r}?" if close else ""
+        self.problems.append(f"{at}: there is no column {name!r}.{hint} The file has: {listed(found)}")
+        return Read(text=text, function=lambda record: ABSENT)
+
+    def _path(self, text: str, at: str) -> Path | None:
+        try:
+            return parse_path(text)
+        except ConfigurationError as exc:
+            self.problems.append(f"{at}: {exc}")
+            return None
+
+    # Resolvers
+
+    def _call(self, given: ResolverCall, at: str, read: Callable[[str], Read]) -> Call:
+        name = given.name
+        if name == "sdk.concat":
+            return self._concat(given, at, read)
+        if (builtin := RESOLVERS.get(name)) is not None:
+            if not given.options:
+                if builtin.function is not None:
+                    return Call(
+                        name=name,
+                        function=builtin.function,
+                        keeps_none=builtin.keeps_none,
+                        code=builtin.code,
+                        is_remembered=builtin.is_remembered,
+                    )
+                self.problems.append(f"{at}.resolver: {name} needs options: {_options_of(builtin.make)}")
+            elif builtin.make is None:
+                self.problems.append(f"{at}.resolver: {name} takes no options")
+            elif (made := self._made(builtin.make, given, at)) is not None:
+                return Call(
+                    name=name,
+                    function=made,
+                    keeps_none=builtin.keeps_none,
+                    is_remembered=builtin.is_remembered,
+                )
+            return Call(name=name, function=lambda value: value)
+        if given.options:
+            self.problems.append(
+                f"{at}.resolver: options are for the built-in resolvers, and {name!r} is none"
+            )
+        if name in self._own:
+            return self._own[name]
+        if ":" in name and (imported := self._imported(name, at)) is not None:
+            return imported
+        if ":" not in name:
+            known = [*resolver_names(), *self._own]
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {listed(known)}"
+            self.problems.append(f"{at}: there is no resolver {name!r}; {hint}")
+        return Call(name=name, function=lambda value: value)
+
+    def _made(self, make: Callable[..., Any] | None, given: ResolverCall, at: str) -> Any:
+        if make is None:
+            return None
+        options = {_snake(name): value for name, value in given.options.items()}
+        checked = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))(make)
+        try:
+            return checked(**options)
+        except ValidationError as exc:
+            told = "; ".join(
+                f"{'.'.join(map(_camel, fault['loc']))}: {fault['msg']}" for fault in exc.errors()
+            )
+            self.problems.append(f"{at}.resolver: {given.name}: {told} ({_options_of(make)})")
+        except ValueError as exc:
+            self.problems.append(f"{at}.resolver: {given.name}: {exc}")
+        return None
+
+    def _concat(self, given: ResolverCall, at: str, read: Callable[[str], Read]) -> Call:
+        sources, separator = given.options.get("sources"), given.options.get("separator", "")
+        unknown = set(given.options) - {"sources", "separator"}
+        if (
+            unknown
+            or not isinstance(sources, list | tuple)
+            or not all(isinstance(each, str) for each in sources)
+            or not isinstance(separator, str)
+        ):
+            self.problems.append(f'{at}.resolver: sdk.concat takes {{"sources": [paths], "separator": text}}')
+            return Call(name=given.name, function=lambda value: value)
+        return Call(
+            name=given.name, function=_Concat(tuple(map(read, sources)), separator), arity=3, is_raw=True
+        )
+
+    def _imported(self, name: str, at: str) -> Call | None:
+        module, _, attribute = name.partition(":")
+        try:
+            function = getattr(import_module(module), attribute)
+        except Exception as exc:  # noqa: BLE001 (a module may raise anything when it is loaded)
+            self.problems.append(f"{at}.resolver: {name} can't be loaded: {type(exc).__name__}: {exc}")
+            return None
+        try:
+            return own_call(name, function)
+        except ConfigurationError as exc:
+            self.problems.append(f"{at}: {exc}")
+            return None
+
+    # Tables
+
+    def _lookup(self, lookup: Lookup, at: str) -> Mapping[str, Any] | None:
+        try:
+            if lookup.values is not None:
+                return lookup.values
+            if lookup.file is not None:
+                path = self._config.folder / lookup.file
+                return read_table(path, key=lookup.key, value=lookup.value)
+        except ConfigurationError as exc:
+            self.problems.append(f"{at}.lookup: {exc}")
+            return None
+        table = self._tables.get(lookup.kv or "")
+        if table is None:
+            self.problems.append(
+                f"{at}.lookup: the state store has no table {lookup.kv!r}; known: {listed(list(self._tables))}"
+            )
+        return table
+
+
+class _Concat:
+    """`sdk.concat`: the texts of several sources in one; what is empty is left out."""
+
+    def __init__(self, reads: tuple[Read, ...], separator: str) -> None:
+        self.reads = reads
+        self.separator = separator
+
+    def __call__(self, value: Any, record: Any, root: Any) -> str | None:
+        values = (read(record, root) for read in self.reads)
+        texts = [to_string(each) for each in values if not is_empty(each)]
+        return self.separator.join(texts) if texts else None
+
+
+def _reads_by_key(rule: Rule) -> bool:
+    inner = rule.fields is not None and rule.read is None and any(map(_reads_by_key, rule.fields))
+    return inner or (rule.read is not None and rule.read.steps != () and not rule.read.of_root)
+
+
+def own_call(name: str, function: Callable[..., Any]) -> Call:
+    """Return a resolver of the user's, to be called with as many of (value, record, context) as it takes.
+
+    Raises:
+        ConfigurationError: it can't be called so, or is asynchronous.
+    """
+    if not callable(function):
+        raise ConfigurationError(f"The resolver {name!r} isn't a function.")
+    if inspect.iscoroutinefunction(function):
+        raise ConfigurationError(
+            f"The resolver {name!r} is asynchronous; mapping isn't: write it with `def`."
+        )
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return Call(name=name, function=function, is_own=True)  # a builtin that doesn't tell: the value alone
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    needed = sum(p.default is p.empty for p in positional)
+    unfit = any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if needed > 3 or unfit or (not positional and not takes_any):
+        raise ConfigurationError(
+            f"The resolver {name!r} must take (value), (value, record) or (value, record, context)."
+        )
+    arity = 3 if takes_any else min(3, len(positional))
+    return Call(name=name, function=function, arity=arity, is_own=True)
+
+
+def _options_of(make: Callable[..., Any] | None) -> str:
+    if make is None:
+        return "none"
+    parameters = inspect.signature(make).parameters.values()
+    return ", ".join(_camel(p.name) + ("" if p.default is p.empty else "?") for p in parameters)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+
+
+def _camel(name: object) -> str:
+    first, *rest = str(name).split("_")
+    return first + "".join(part.capitalize() for part in rest)
