@@ -14,7 +14,7 @@ from typing import Any, Final
 from fc_connect.errors import ConfigurationError
 from fc_connect.mapping.mutation_fields import Call, Scope, Target, arity, is_finite
 from fc_connect.mapping.paths import ORIGINS, Path, parse_path
-from fc_connect.mapping.resolvers import RESOLVERS
+from fc_connect.mapping.resolvers import RESOLVERS, boolean
 from fc_connect.mapping.values import ABSENT
 
 __all__ = ["Compiler"]
@@ -236,11 +236,10 @@ class Compiler:
             hint = f"did you mean {close[0]!r}?" if close else "give it as one of `resolvers`"
             self._problems.append(f"{at}: there is no resolver {name!r}; {hint}")
             return None
-        function = getattr(builtin, "function", builtin)
-        if function is None:
+        if builtin.function is None:
             self._problems.append(f"{at}: {name!r} needs options, which a mutation mapping can't give")
             return None
-        return _Builtin(function, full)
+        return _Builtin(builtin.function, full)
 
 
 class _Group(dict[str, Any]):
@@ -286,8 +285,7 @@ class _Own:
 def _on_or_off(value: Any) -> Any:
     if isinstance(value, str) and value.strip().lower() in {"on", "off"}:
         return value.strip().lower() == "on"
-    builtin: Any = RESOLVERS["sdk.boolean"]
-    return getattr(builtin, "function", builtin)(value)
+    return boolean(value)
 
 
 def _flag(options: Mapping[str, Any], name: str, at: str, problems: list[str]) -> bool:
