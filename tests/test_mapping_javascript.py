@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import pickle
+from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fc_connect.errors import MappingError
+from fc_connect.mapping import encode_entity
 from fc_connect.mapping.compat_resolvers import COMPAT_RESOLVERS
 from fc_connect.mapping.javascript import (
     INVALID_DATE,
@@ -234,6 +238,13 @@ def test_what_v8_does_not_take_for_a_date_is_none(text: str) -> None:
 )
 def test_any_value_makes_a_date_or_none(value: Any, moment: int | None) -> None:
     assert date_milliseconds(value) == moment
+
+
+def test_an_invalid_date_is_never_sent_and_stays_itself_when_copied() -> None:
+    with pytest.raises(MappingError):
+        encode_entity({"on": INVALID_DATE})
+    assert deepcopy(INVALID_DATE) is INVALID_DATE
+    assert pickle.loads(pickle.dumps(INVALID_DATE)) is INVALID_DATE
 
 
 def test_a_time_without_a_zone_is_one_of_the_zone_that_was_given() -> None:

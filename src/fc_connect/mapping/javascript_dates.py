@@ -36,14 +36,18 @@ WHITESPACE: Final = (
 class InvalidDate(Enum):
     """The type of `INVALID_DATE`."""
 
-    INVALID_DATE = "invalid-date"
+    # Of no type that is written as JSON: one that gets into an entity is an error there, never a text or a null.
+    INVALID_DATE = range(0)
 
     def __repr__(self) -> str:
         return "INVALID_DATE"
 
 
 INVALID_DATE: Final = InvalidDate.INVALID_DATE
-"""JavaScript's Invalid Date: an object, and so truthy. Also stands for the dates that `datetime` can't hold."""
+"""JavaScript's Invalid Date: an object, and so truthy. Also stands for the dates that `datetime` can't hold.
+
+An entity that holds one can't be written.
+"""
 
 _REMEMBERED: Final = 40
 _LARGEST: Final = 8_640_000_000_000_000
