@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fc_connect.mapping import ABSENT, UniversalMapper, compile_mapping, load_mapping
+from fc_connect.mapping.xml_records import read_xml
 from tests.mapping_cases import cases_of, decoded, needs_cases, same
 
 
@@ -115,3 +116,13 @@ def test_rows_of_a_file_are_mapped_by_the_names_of_their_columns() -> None:
     )
 
     assert compile_mapping(config, columns=("p", "q"))(["1", "n/a"]) == {"a": 0}
+
+
+@needs_cases
+@pytest.mark.parametrize("case", cases_of("universal_xml"), ids=lambda case: case["name"])
+def test_a_recorded_case_of_the_original_with_xml(case: dict[str, Any]) -> None:
+    record = read_xml(case["input"], coerce=True)
+
+    result = UniversalMapper(case["config"], compat=True).map(record).to_dict()
+
+    assert same(result, case["output"]), (result, case["output"])

@@ -36,11 +36,17 @@ def compat_rules(fields: Any, own: Mapping[str, Call]) -> tuple[Rule, ...]:
     """
     if not isinstance(fields, Mapping):
         return (Rule(name="", target=("",), fault=_NO_FIELDS),) if fields is None or fields is ABSENT else ()
-    names = [_target(str(name)) for name in fields]
+    targets = [_target(name) for name in fields]
     return tuple(
-        _rule(str(name), config, own, into=_is_put_into(_target(str(name)), names))
-        for name, config in fields.items()
+        _rule(name, fields[name], own, into=_is_put_into(_target(name), targets))
+        for name in sorted(fields, key=_place)
     )
+
+
+def _place(name: str) -> int:
+    """Sort names as a JavaScript object has them: whole numbers first, then all others as they were written."""
+    is_number = _WHOLE_NUMBER.fullmatch(name) is not None and int(name) < 2**32 - 1
+    return int(name) if is_number else 2**32
 
 
 def _is_put_into(target: Steps, targets: Sequence[Steps]) -> bool:
@@ -60,12 +66,13 @@ def _rule(name: str, config: Any, own: Mapping[str, Call], *, into: bool) -> Rul
     required = is_truthy(config.get("required", ABSENT))
     fields = config.get("fields")
     has_fields = fields is not None and is_truthy(fields)
-    read = fault = None
+    read = None
+    is_array = has_fields and is_truthy(config.get("isArray", ABSENT))
     if is_truthy(source if source is not None else ABSENT):
         if isinstance(source, str):
-            read = _reader(source, is_array=has_fields and is_truthy(config.get("isArray", ABSENT)))
+            read = _reader(source, is_array=is_array)
         elif has_fields or given is ABSENT:
-            fault = "path.split is not a function"
+            read = Read(text=to_string(source), function=_no_array if is_array else _unreadable)
     calls: tuple[Call, ...] = ()
     if not has_fields and is_truthy(resolver if resolver is not None else ABSENT):
         calls = (_call(resolver, own),)
@@ -80,25 +87,22 @@ def _rule(name: str, config: Any, own: Mapping[str, Call], *, into: bool) -> Rul
         required=required,
         calls=calls,
         fields=compat_rules(fields, own) if has_fields else None,
-        is_array=has_fields and is_truthy(config.get("isArray", ABSENT)),
+        is_array=is_array,
         copies=into or isinstance(given, dict | list) or isinstance(default, dict | list),
-        fault=fault,
     )
 
 
 def _call(resolver: Any, own: Mapping[str, Call]) -> Call:
-    if isinstance(resolver, str):
-        if resolver in own:
-            return own[resolver]
-        if resolver in COMPAT_RESOLVERS:
-            function = COMPAT_RESOLVERS[resolver]
-            return Call(
-                name=resolver,
-                function=function,
-                code=_CODE.get(resolver),
-                is_remembered=resolver in _REMEMBERED,
-            )
-    name = to_string(resolver)
+    name = to_string(resolver)  # a list of one name is that name in JavaScript
+    if name in own:
+        return own[name]
+    if name in COMPAT_RESOLVERS:
+        return Call(
+            name=name,
+            function=COMPAT_RESOLVERS[name],
+            code=_CODE.get(name),
+            is_remembered=name in _REMEMBERED,
+        )
 
     def missing(*_: Any) -> Any:
         raise _ResolverMissingError(f"Resolver '{name}' not found")
@@ -148,8 +152,20 @@ def _path(text: str) -> Steps:
     return tuple(steps)
 
 
+def _unreadable(record: Any) -> Any:
+    if is_truthy(record):
+        raise ValueError("path.split is not a function")
+    return ABSENT
+
+
+def _no_array(record: Any) -> Any:
+    raise ValueError("config.source.includes is not a function")
+
+
 def _walk(steps: Steps) -> Callable[[Any], Any]:
     def read(record: Any) -> Any:
+        if not is_truthy(record):
+            return ABSENT
         value = record
         for step in steps:
             value = _step(value, step)
@@ -243,7 +259,7 @@ def compat_put(entity: dict[str, Any], target: Steps, value: Any) -> None:
             node = node[step]
             continue
         if isinstance(node, list):
-            raise ValueError(f"Cannot set properties of a list (setting '{step}')")  # noqa: TRY004 (of the data)
+            return  # a property of a JavaScript list, which no JSON shows
         if step in node and node[step] is None and not isinstance(following, int):
             raise ValueError(f"Cannot set properties of null (setting '{following}')")
         if not isinstance(node.get(step), list if isinstance(following, int) else dict | list):
@@ -255,7 +271,7 @@ def compat_put(entity: dict[str, Any], target: Steps, value: Any) -> None:
         node[last] = value
     elif isinstance(node, list):
         if not _WHOLE_NUMBER.fullmatch(last):
-            raise ValueError(f"Cannot set properties of a list (setting '{last}')")
+            return
         _grow(node, int(last) + 1, lambda: ABSENT)
         node[int(last)] = value
     else:
@@ -328,7 +344,7 @@ class _Reading:
 
     def field(self, rule: Rule, record: Any) -> Any:
         if rule.fault is not None:
-            raise ValueError(rule.fault)
+            raise ValueError(rule.fault)  # inside another field it is a fault of that one
         if rule.fields is None:
             return self._scalar(rule, record)
         if rule.is_array:

@@ -175,7 +175,7 @@ class _Writing:
         if rule.has_value:
             lines, may_miss = [f"v = {self._bind(rule.value)}"], False
         elif rule.read is not None:
-            lines, may_miss = self._read(rule.read), self._may_miss(rule.read)
+            lines, may_miss = self._read(rule.read), rule.read.column is None
         else:
             lines, may_miss = ["v = ABSENT"], True
         if rule.required and not rule.is_resolver_only:
@@ -221,14 +221,6 @@ class _Writing:
             " if v is None: v = ABSENT",
             f"else: v = {result}",
         ], True
-
-    def _may_miss(self, read: Read) -> bool:
-        if read.column is not None:
-            return False
-        is_there = (
-            len(read.steps or ()) == 1 and not read.of_root and (read.steps or ("",))[0] not in self._optional
-        )
-        return not (is_there and isinstance((read.steps or (0,))[0], str))
 
     def _read(self, read: Read) -> list[str]:
         """Write the lines that set `v`: a chain of keys goes through objects, and leaves all else to the function."""
