@@ -33,6 +33,7 @@ from fc_connect.mapping.javascript import (
 )
 from fc_connect.mapping.javascript_dates import civil, date_text
 from fc_connect.mapping.resolvers import RESOLVERS
+from fc_connect.mapping.toolbox import is_valid_email
 from fc_connect.mapping.values import ABSENT
 from tests.javascript.comparison import WANTED_MAJOR, differences, node_version
 from tests.mapping_cases import cases_of, decoded, encoded, needs_cases, same
@@ -272,6 +273,17 @@ def test_the_calendar_is_that_of_datetime(moment: datetime) -> None:
 def test_no_text_makes_the_readers_fail(text: str) -> None:
     for resolve in COMPAT_RESOLVERS.values():
         resolve(text)
+
+
+@pytest.mark.parametrize(
+    "piece", ["1", "1.", "1e", "(", "()", " ", "2024-", "Jan ", "+", ":", "[", "0x1", "9"]
+)
+def test_no_text_keeps_the_readers_busy_for_long(piece: str) -> None:
+    text = piece * 100_000 + "x"
+
+    for resolve in (*COMPAT_RESOLVERS.values(), to_number, is_valid_email):
+        resolve(text)
+    assert is_valid_email(f"a@{'.' * 100_000}@") is False
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ An entity that holds one can't be written.
 """
 
 _REMEMBERED: Final = 40
+_LONGEST: Final = 4096
 _LARGEST: Final = 8_640_000_000_000_000
 _DAY: Final = 86_400_000
 _CYCLE: Final = 146_097 * _DAY
@@ -78,9 +79,11 @@ def read_date(text: str, *, tz: tzinfo = UTC) -> int | None:
     """Return the milliseconds since 1970 that a text stands for; None where it is no date.
 
     A time without a zone is one of `tz`, and so is a date that isn't ISO 8601. A day that its month doesn't have runs
-    over into the next month.
+    over into the next month. Text of thousands of characters is never one, which V8 has no limit for.
     """
-    return _read_again(text, tz) if len(text) <= _REMEMBERED else _read(text, tz)
+    if len(text) <= _REMEMBERED:
+        return _read_again(text, tz)
+    return _read(text, tz) if len(text) <= _LONGEST else None
 
 
 @lru_cache(maxsize=4096)  # files have the same few days in many rows
