@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from tests import servers
 
-__all__ = ["SERVERS", "store_url"]
+__all__ = ["PROXIED", "SERVERS", "Remote", "Server", "store_url"]
 
 
 class Server(Protocol):
@@ -34,14 +36,42 @@ class _DynamoDB(servers.DynamoDBServer):
         return f"dynamodb://tried?region=eu-west-1&endpoint_url={self.endpoint_url}&durable=yes"
 
 
-SERVERS: dict[str, Callable[[Path], Server]] = {
-    "redis": servers.RedisServer,
-    "postgresql": servers.PostgreSQLServer,
-    "nats": servers.NATSServer,
-    "deno": servers.DenoServer,
-    "dynamodb": _DynamoDB,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A store with a server."""
+
+    make: Callable[[Path], Server]
+    space: str | None = None
+    """How a store of one's own is named, from the server's `url` and a `name`, where a proxy can stand before it.
+
+    None where its address isn't in the URL's place for it: Deno's server tells its own, DynamoDB's is an option."""
+    impatient: str = ""
+    """What is added to that to give up an answer after two seconds."""
+
+    def url(self, server: Server, *, name: str | None = None, is_impatient: bool = False) -> str:
+        """Return the URL of the store `name`, by default of one that holds nothing yet."""
+        assert self.space is not None
+        url = self.space.format(url=server.url, name=name or uuid.uuid4().hex)
+        return url + self.impatient if is_impatient else url
+
+
+SERVERS: dict[str, Remote] = {
+    "redis": Remote(
+        make=servers.RedisServer,
+        space="{url}?namespace={name}",
+        impatient="&socket_timeout=2&socket_connect_timeout=2",
+    ),
+    "postgresql": Remote(
+        make=servers.PostgreSQLServer,
+        space="{url}?application_name={name}",
+        impatient="&answer_timeout=2",
+    ),
+    "nats": Remote(make=servers.NATSServer, space="{url}/{name}", impatient="?answer_timeout=2"),
+    "deno": Remote(make=servers.DenoServer),
+    "dynamodb": Remote(make=_DynamoDB),
 }
-"""A further store is one line."""
+"""A further store is one line, for the crash tests, the histories and the outages alike."""
+PROXIED = {name: kind for name, kind in SERVERS.items() if kind.space is not None}
 
 
 @contextmanager
@@ -49,7 +79,7 @@ def store_url(name: str) -> Iterator[str]:
     """Yield the URL of a store: one of `SERVERS`, started for the block, `sqlite`, `memory`, or a URL as it is."""
     with tempfile.TemporaryDirectory(prefix=f"fc-connect-{name.partition(':')[0]}-") as folder:
         if name in SERVERS:
-            server = SERVERS[name](Path(folder))
+            server = SERVERS[name].make(Path(folder))
             server.start()
             try:
                 yield server.url

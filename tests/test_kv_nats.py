@@ -18,6 +18,7 @@ from typing import Any
 
 import nats
 import pytest
+from nats.aio.msg import Msg
 
 from fc_connect.errors import (
     ConfigurationError,
@@ -27,7 +28,7 @@ from fc_connect.errors import (
     KVValueError,
 )
 from fc_connect.kv import Guarantee, KVStore, open_kv
-from fc_connect.kv.nats_link import TIMEOUT
+from fc_connect.kv.nats_link import ANSWER_TIMEOUT, Link, Login
 from fc_connect.proof.proxy import Proxy
 from tests.servers import NATSServer, spare_port
 
@@ -90,6 +91,9 @@ def make_stream(url: str, bucket: str, **settings: Any) -> None:
         ("/a?history=5&x=1", "history, x"),
         ("/a?credentials=/no/such/file", "no credentials file"),
         ("/a?ca=/no/such/file", "certificates"),
+        ("/a?answer_timeout=soon", "answer_timeout"),
+        ("/a?answer_timeout=0", "answer_timeout"),
+        ("/a?answer_timeout=nan", "answer_timeout"),
     ],
 )
 def test_a_url_that_can_not_be_is_refused(rest: str, fault: str) -> None:
@@ -329,16 +333,14 @@ def test_nothing_is_sent_later_that_was_reported_as_not_sent(server: NATSServer)
         assert entry.value == 1
 
 
-def test_a_commit_without_an_answer_is_unknown(server: NATSServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_kv(server.url) as kv:
+def test_a_commit_without_an_answer_is_unknown(server: NATSServer) -> None:
+    with open_kv(server.url) as kv, open_kv(f"{server.url}?answer_timeout=0.5") as impatient:
         stamp = kv.set(("a",), 1)
-        monkeypatch.setattr("fc_connect.kv.nats_link.TIMEOUT", 0.5)
 
         server.pause()
         with pytest.raises(KVCommitUnknownError):
-            kv.set(("a",), 2)
+            impatient.set(("a",), 2)
         server.resume()
-        monkeypatch.undo()
 
         entry = kv.get(("a",))  # by then it was made, or never will be
         assert entry is not None
@@ -346,13 +348,10 @@ def test_a_commit_without_an_answer_is_unknown(server: NATSServer, monkeypatch: 
         assert kv.atomic().check(("a",), entry.versionstamp).set(("a",), 3).commit().ok
 
 
-def test_a_server_that_hangs_does_not_hang_what_sends_much(
-    server: NATSServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with open_kv(server.url) as kv:
-        monkeypatch.setattr("fc_connect.kv.nats_link.TIMEOUT", 0.5)
+def test_a_server_that_hangs_does_not_hang_what_sends_much(server: NATSServer) -> None:
+    with open_kv(server.url) as kv, open_kv(f"{server.url}?answer_timeout=0.5") as impatient:
         server.pause()
-        write = kv.atomic()
+        write = impatient.atomic()
         for number in range(40):
             write.set(("a", number), "x" * 1_000_000)
 
@@ -360,8 +359,60 @@ def test_a_server_that_hangs_does_not_hang_what_sends_much(
             write.commit()
 
         server.resume()
-        monkeypatch.undo()
         assert list(kv.list(("a",))) == []  # the batch never ended
+
+
+@pytest.fixture
+def slow_subject(nats_url: str) -> Iterator[str]:
+    """Where somebody answers after two seconds."""
+    subject = f"slow.{uuid.uuid4().hex}"
+    ready, done = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        client = await nats.connect(nats_url)
+
+        async def answer(message: Msg) -> None:
+            await asyncio.sleep(2)
+            await message.respond(b"at last")
+
+        await client.subscribe(subject, cb=answer)
+        await client.flush()
+        ready.set()
+        while not done.is_set():
+            await asyncio.sleep(0.05)
+        await client.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(30)
+    yield subject
+    done.set()
+    thread.join()
+
+
+def test_a_question_that_is_much_work_is_waited_for_while_the_server_lives(
+    nats_url: str, slow_subject: str
+) -> None:
+    link = Link(Login(servers=[nats_url.removeprefix("nats://")], answer_timeout=0.7))
+    try:
+        answer = link.run(link.ask(slow_subject, is_patient=True))
+        assert answer.data == b"at last"
+
+        with pytest.raises(KVUnavailableError, match="no answer"):
+            link.run(link.ask(slow_subject))
+    finally:
+        link.close()
+
+
+def test_a_question_that_is_much_work_is_given_up_where_the_server_is_silent(server: NATSServer) -> None:
+    link = Link(Login(servers=[server.url.removeprefix("nats://")], answer_timeout=0.5))
+    try:
+        server.pause()
+        with pytest.raises(KVUnavailableError, match="no answer"):
+            link.run(link.ask("$JS.API.INFO", is_patient=True))
+    finally:
+        server.resume()
+        link.close()
 
 
 def test_a_forked_child_opens_a_link_of_its_own(nats_url: str, bucket: str) -> None:
@@ -475,7 +526,7 @@ def test_who_waits_on_a_connection_that_is_reset_is_told_at_once(
         proxy.down()
 
         with pytest.raises(KVCommitUnknownError):
-            writer.result(timeout=TIMEOUT - 5)
+            writer.result(timeout=ANSWER_TIMEOUT - 5)
         server.resume()
 
     gc.collect()

@@ -10,19 +10,19 @@ import pytest
 
 from fc_connect.proof.proxy import Proxy
 from fc_connect.sandbox import Sandbox
-from tests.outage.remotes import REMOTES, Remote, Server
 from tests.servers import MissingServerError, missing
+from tests.stores import PROXIED, Remote, Server
 
 
-@pytest.fixture(scope="session", params=list(REMOTES))
+@pytest.fixture(scope="session", params=list(PROXIED))
 def remote(request: pytest.FixtureRequest) -> Remote:
-    return REMOTES[request.param]
+    return PROXIED[request.param]
 
 
 @pytest.fixture(scope="session")
 def server(remote: Remote, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     try:
-        running = remote.make_server(tmp_path_factory.mktemp("outage"))
+        running = remote.make(tmp_path_factory.mktemp("outage"))
         running.start()
     except MissingServerError as exc:
         missing("A server", str(exc))

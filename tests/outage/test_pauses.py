@@ -19,8 +19,8 @@ import pytest
 from fc_connect.errors import KVError, LockHeldError, LockLostError, StateConflictError
 from fc_connect.kv import open_kv
 from fc_connect.state import StateService
-from tests.outage.remotes import REMOTES
 from tests.servers import MissingServerError, missing
+from tests.stores import PROXIED
 
 pytestmark = [pytest.mark.service, pytest.mark.crash]
 
@@ -31,14 +31,14 @@ SECONDS = float(os.environ.get("FC_CONNECT_PAUSES_SECONDS", "4"))
 """How long the workers are paused and woken; a few minutes find more."""
 
 
-@pytest.fixture(params=["sqlite", *REMOTES])
+@pytest.fixture(params=["sqlite", *PROXIED])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/state.db"
         return
-    remote = REMOTES[request.param]
+    remote = PROXIED[request.param]
     try:
-        server = remote.make_server(tmp_path)
+        server = remote.make(tmp_path)
         server.start()
     except MissingServerError as exc:
         missing("A server", str(exc))

@@ -19,7 +19,7 @@ from fc_connect.proof.proxy import Direction, Proxy
 from fc_connect.proof.toxics import Kind, Latency, LimitData, Timeout
 from fc_connect.state import FileRecord, StateService
 from fc_connect.state.batches import BatchRecord, BatchState
-from tests.outage.remotes import Remote, Server
+from tests.stores import Remote, Server
 
 pytestmark = pytest.mark.service
 

@@ -16,8 +16,8 @@ from fc_connect.proof.toxics import Latency, Timeout
 from fc_connect.sandbox import Sandbox
 from fc_connect.state.batches import BatchRecord
 from fc_connect.state.records import from_entry
-from tests.outage.remotes import Remote, Server
 from tests.shop import Shop
+from tests.stores import Remote, Server
 
 pytestmark = [pytest.mark.service, pytest.mark.crash]
 
@@ -73,8 +73,6 @@ class Outage:
 
 @pytest.fixture
 def outage(folder: Path, sandbox: Sandbox, remote: Remote, server: Server, proxy: Proxy) -> Outage:
-    if not remote.impatient:
-        pytest.skip("an answer is given up after 15 s there, which makes these runs take minutes")
     return Outage(folder, sandbox, remote, server, proxy)
 
 

@@ -269,7 +269,7 @@ class KVConnect:
 
     def _unreachable(self, failure: httpx.RequestError | None) -> KVUnavailableError:
         return KVUnavailableError(
-            f"Deno KV at {self._host} can't be reached: {failure}. Nothing was written."
+            f"Deno KV at {self._host} can't be reached: {failure}. Nothing was written; run again once it is up."
         )
 
     def _routed(self, *, instead_of: _Route | None) -> _Route:

@@ -315,7 +315,7 @@ class DynamoDBCalls:
             )
         if outcome is _Outcome.REFUSED:
             return KVError(f"DynamoDB refused a request to {place}: {_said(exc)}")
-        return KVUnavailableError(f"DynamoDB can't be reached: {_said(exc)}")
+        return KVUnavailableError(f"DynamoDB can't be reached: {_said(exc)}. Run again once it is up.")
 
     def _current(self) -> Any:
         with self._lock:

@@ -8,6 +8,9 @@ writes nothing else. The versionstamp is the sequence of the batch's first messa
 What an older server or a stream without `allow_atomic` can't do is refused: there a commit names one key. With several
 replicas the leader alone is asked, key by key, and its clock is no steady one; with one, a page is one view.
 
+An answer that doesn't come within 15 s (`?answer_timeout=` seconds in the URL) is given up; only names are waited for
+as long as the server shows that it lives.
+
 Durability is the server's, and it doesn't tell: by default it waits for its disk every two minutes only
 (`sync_interval`). `?durable=yes` vouches for it.
 """
@@ -32,7 +35,7 @@ from fc_connect.kv.base import CommitResult, Entry, Guarantee, Key, OneKey
 from fc_connect.kv.commit import Commit
 from fc_connect.kv.keys import decode_key, decode_value, encode_key, key_range
 from fc_connect.kv.nats_bucket import Bucket
-from fc_connect.kv.nats_link import Link, Login
+from fc_connect.kv.nats_link import ANSWER_TIMEOUT, Link, Login
 from fc_connect.kv.nats_message import EXPECTED, EXPECTED_OF, BusyError, Draft, Message
 from fc_connect.kv.nats_setup import open_bucket
 
@@ -175,8 +178,8 @@ class NATSKV(OneKey):
 
     def _ask(self, work: Callable[[Bucket], Coroutine[Any, Any, T]]) -> T:
         """Ask something that may be asked twice; a link that broke in the meantime is replaced once."""
+        bucket = self._current()
         try:
-            bucket = self._current()
             return bucket.link.run(work(bucket))
         except KVUnavailableError:
             bucket = self._current()
@@ -214,12 +217,18 @@ def _address(url: str) -> _Address:
     durable, replicas = query.pop("durable", "ask"), query.pop("replicas", "1")
     others, ca = query.pop("servers", ""), query.pop("ca", None)
     credentials = query.pop("credentials", None)
+    try:
+        answer_timeout = float(query.pop("answer_timeout", str(ANSWER_TIMEOUT)))
+    except ValueError:
+        answer_timeout = 0.0
     bucket = unquote(parts.path).strip("/") or "fc-connect"
     problems = []
     if query:
         problems.append(f"there is no option {', '.join(sorted(query))}")
     if durable not in {"ask", "yes"}:
         problems.append("durable must be yes (you vouch for the server) or ask")
+    if not 0.5 <= answer_timeout <= 600:
+        problems.append("answer_timeout must be 0.5 to 600 seconds")
     if replicas not in {"1", "3", "5"}:
         problems.append("replicas must be 1, 3 or 5")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", bucket):
@@ -246,6 +255,7 @@ def _address(url: str) -> _Address:
         token=user if password is None else None,
         credentials=credentials,
         tls=context,
+        answer_timeout=answer_timeout,
     )
     return _Address(login=login, bucket=bucket, replicas=int(replicas), is_durable=durable == "yes")
 

@@ -107,9 +107,9 @@ class Bucket:
             return {}
         return {EXPIRES_IN: str(max(1, -(expire_in // -timedelta(milliseconds=1)))), **self.ttl(expire_in)}
 
-    async def look(self, **question: Any) -> dict[str, Any] | None:
+    async def look(self, *, is_patient: bool = False, **question: Any) -> dict[str, Any] | None:
         """Ask the leader about the stream, and note how it is set up and what time it is there."""
-        answer = await self.api(f"STREAM.INFO.{self.stream}", question)
+        answer = await self.api(f"STREAM.INFO.{self.stream}", question, is_patient=is_patient)
         if "error" in answer:
             if answer["error"].get("err_code") == NO_STREAM:
                 return None
@@ -149,7 +149,11 @@ class Bucket:
         found: list[bytes] = []
         offset, last, since = 0, "", -1
         while True:
-            info = await self.look(subjects_filter=f"{self.subject_of(prefix)}.>", offset=offset)
+            # The server goes through all its names for every page of 100,000: a million may take it longer than
+            # an answer may.
+            info = await self.look(
+                is_patient=True, subjects_filter=f"{self.subject_of(prefix)}.>", offset=offset
+            )
             if info is None:
                 raise KVUnavailableError(f"The NATS bucket {self.name!r} is gone.")
             page = sorted(info["state"].get("subjects") or ())
@@ -330,9 +334,12 @@ class Bucket:
             raise refusal_of(answer["error"])
         return answer["message"]["subject"], message_of_api(answer["message"])
 
-    async def api(self, subject: str, question: Mapping[str, Any]) -> dict[str, Any]:
+    async def api(
+        self, subject: str, question: Mapping[str, Any], *, is_patient: bool = False
+    ) -> dict[str, Any]:
         """Ask JetStream's interface, and return its answer, or its error."""
-        return decoded((await self.link.ask(f"$JS.API.{subject}", msgspec.json.encode(question))).data)
+        content = msgspec.json.encode(question)
+        return decoded((await self.link.ask(f"$JS.API.{subject}", content, is_patient=is_patient)).data)
 
 
 def _some(subjects: Sequence[str], max_bytes: int) -> Iterator[str]:

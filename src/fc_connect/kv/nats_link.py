@@ -24,13 +24,14 @@ from nats.errors import Error as NATSError
 
 from fc_connect.errors import ConfigurationError, KVUnavailableError
 
-__all__ = ["TIMEOUT", "Link", "Login", "NobodyAnswersError"]
+__all__ = ["ANSWER_TIMEOUT", "Link", "Login", "NobodyAnswersError"]
 
 T = TypeVar("T")
 
-TIMEOUT = 15.0
+ANSWER_TIMEOUT = 15.0
 """Seconds, for one answer."""
-_CONNECT_TIMEOUT = 10
+_CONNECT_TIMEOUT = 10.0
+_PATIENCE = 40  # times an answer's time, while the server shows that it lives
 
 
 class NobodyAnswersError(KVUnavailableError):
@@ -49,6 +50,7 @@ class Login:
     credentials: str | None = None
     """Path of a file with a JWT and a seed."""
     tls: ssl.SSLContext | None = None
+    answer_timeout: float = ANSWER_TIMEOUT
 
 
 class Link:
@@ -61,11 +63,13 @@ class Link:
     def __init__(self, login: Login) -> None:
         self.pid = os.getpid()
         self._login = login
+        self._timeout = login.answer_timeout
         self._client = Client()
         self._inbox = f"_INBOX.{uuid.uuid4().hex}"
         self._waiting: dict[str, asyncio.Queue[Msg | None]] = {}
         self._sending: set[asyncio.Timeout] = set()
         self._complaint = ""
+        self._is_given_up = False  # by us: what the driver says of it afterwards tells nothing
         self._gate = threading.Lock()
         self._is_closing = False
         self._is_broken = False
@@ -111,13 +115,20 @@ class Link:
         if not self.is_up:
             raise KVUnavailableError(f"The connection to NATS is cut{self._complaint}.")
 
-    async def ask(self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None) -> Msg:
-        """Send one message and return its one answer.
+    async def ask(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        is_patient: bool = False,
+    ) -> Msg:
+        """Send one message and return its one answer; `is_patient` as for `answers`.
 
         Raises:
             KVUnavailableError: there was no answer; the message may have arrived.
         """
-        async with self.answers() as (inbox, answer):
+        async with self.answers(is_patient=is_patient) as (inbox, answer):
             await self.send(subject, payload, headers, inbox=inbox)
             return await answer()
 
@@ -128,7 +139,7 @@ class Link:
         self.demand_up()
         content = None if headers is None else dict(headers)
         with suppress(TimeoutError):
-            async with asyncio.timeout(TIMEOUT) as limit:
+            async with asyncio.timeout(self._timeout) as limit:
                 self._sending.add(limit)
                 try:
                     await self._client.publish(subject, payload, inbox, content)
@@ -143,29 +154,43 @@ class Link:
             raise KVUnavailableError(f"NATS: a message can't be sent{self._complaint}.")
 
     @asynccontextmanager
-    async def answers(self) -> AsyncIterator[tuple[str, Callable[[], Coroutine[Any, Any, Msg]]]]:
-        """Give an inbox, and a function that waits for the next answer that arrives there."""
+    async def answers(
+        self, *, is_patient: bool = False
+    ) -> AsyncIterator[tuple[str, Callable[[], Coroutine[Any, Any, Msg]]]]:
+        """Give an inbox, and a function that waits for the next answer that arrives there.
+
+        Where the question is much work, `is_patient` waits on as long as the server answers a ping in the time that an
+        answer may take: it works, rather than that the connection is dead.
+        """
         inbox = f"{self._inbox}.{uuid.uuid4().hex}"
         arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._waiting[inbox] = arrived
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + self._timeout
+        patience = _PATIENCE if is_patient else 0
 
         async def answer() -> Msg:
-            nonlocal deadline
+            nonlocal deadline, patience
             if not self.is_up and arrived.empty():
                 raise KVUnavailableError(f"The connection to NATS is cut{self._complaint}.")
-            try:
-                message = await asyncio.wait_for(arrived.get(), deadline - time.monotonic())
-            except TimeoutError as exc:
-                self.abort()  # what it still holds must not arrive later
-                raise KVUnavailableError(f"NATS: no answer within {TIMEOUT:.0f} s{self._complaint}.") from exc
+            while True:
+                try:
+                    message = await asyncio.wait_for(arrived.get(), deadline - time.monotonic())
+                    break
+                except TimeoutError as exc:
+                    if patience > 0 and await self._is_alive():
+                        patience -= 1
+                        deadline = time.monotonic() + self._timeout
+                        continue
+                    told = self._complaint
+                    self.abort(f"no answer within {self._timeout:g} s")  # what it holds must not arrive later
+                    raise KVUnavailableError(f"NATS: no answer within {self._timeout:g} s{told}.") from exc
             if message is None:
                 raise KVUnavailableError(f"The connection to NATS broke{self._complaint}.")
             if (message.headers or {}).get("Status") == "503":
                 raise NobodyAnswersError(
                     "NATS: nobody answers. JetStream is off, or a leader is being elected. Nothing was written."
                 )
-            deadline = time.monotonic() + TIMEOUT
+            deadline = time.monotonic() + self._timeout
             return message
 
         try:
@@ -173,8 +198,20 @@ class Link:
         finally:
             del self._waiting[inbox]
 
-    def abort(self) -> None:
-        """Drop the connection at once, with what wasn't written yet. Called on the loop."""
+    async def _is_alive(self) -> bool:
+        try:
+            await self._client.flush(self._timeout)  # type: ignore[arg-type]
+        except (NATSError, OSError, TimeoutError):
+            return False
+        return True
+
+    def abort(self, reason: str = "") -> None:
+        """Drop the connection at once, with what wasn't written yet; the others on it are told the `reason`.
+
+        Called on the loop.
+        """
+        if reason and not self._is_given_up:
+            self._complaint, self._is_given_up = f" ({reason})", True
         self._client._pending.clear()  # close() would first write these
         self._client._pending_data_size = 0
         writer = getattr(self._client._transport, "_bare_io_writer", None)
@@ -198,6 +235,7 @@ class Link:
 
     async def _connect(self) -> None:
         login = self._login
+        connect_timeout = min(_CONNECT_TIMEOUT, self._timeout)
         scheme = "nats" if login.tls is None else "tls"
         client = self._client
 
@@ -215,7 +253,7 @@ class Link:
                     allow_reconnect=False,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,
-                    connect_timeout=_CONNECT_TIMEOUT,
+                    connect_timeout=connect_timeout,  # type: ignore[arg-type]
                     ping_interval=20,
                     error_cb=self._complained,
                     tls=login.tls,
@@ -224,7 +262,7 @@ class Link:
                     token=None if login.token is None else password,
                     user_credentials=login.credentials,
                 ),
-                _CONNECT_TIMEOUT * 2,
+                connect_timeout * len(login.servers),  # one after the other
             )
             if login.tls is not None and not client._server_info.get("tls_required"):
                 raise NATSError("the server offers no TLS")
@@ -237,7 +275,10 @@ class Link:
         except ImportError as exc:
             raise ConfigurationError("A NATS credentials file needs a library: pip install nkeys") from exc
         except (NATSError, OSError, TimeoutError) as exc:
-            raise KVUnavailableError(f"NATS can't be reached{self._complaint or f' ({exc})'}.") from exc
+            reason = self._complaint or f" ({str(exc) or f'no answer within {connect_timeout:g} s'})"
+            raise KVUnavailableError(
+                f"NATS can't be reached{reason}. Nothing was written; run again once the server is up."
+            ) from exc
 
     async def _disconnect(self) -> None:
         self.abort()
@@ -254,14 +295,15 @@ class Link:
             waiting.put_nowait(message)
 
     async def _complained(self, error: Exception) -> None:
-        self._complaint = f" ({str(error) or type(error).__name__})"
+        if not self._is_given_up:
+            self._complaint = f" ({str(error) or type(error).__name__})"
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Note that one of the driver's tasks ended, which none does on a sound connection.
 
         A reset leaves the driver with an error of its own while it closes, before it would tell us.
         """
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._is_given_up:
             self._complaint = f" ({str(error) or type(error).__name__})"
         self._is_broken = True
         self.abort()
