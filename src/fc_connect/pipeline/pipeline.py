@@ -250,12 +250,24 @@ class Pipeline:
         )
 
     def _tables(self) -> dict[str, dict[str, Any]]:
-        """Read the tables that the mapping names, as they are now."""
+        """Read the tables that the mapping names, as they are now.
+
+        Raises:
+            ConfigurationError: one isn't there.
+        """
         names = {each.kv for each in self.mapping.lookups if each.kv is not None}
         if not names:
             return {}
         with self.open_store() as kv:
             found = {name: read_table(kv, name) for name in sorted(names)}
+        if missing := [name for name, rows in found.items() if rows is None]:
+            raise ConfigurationError(
+                "The mapping looks values up in tables that aren't in the state store. Nothing was sent.",
+                problems=[
+                    f"{name!r}: put it there with `fc-connect state table {name} --from …`"
+                    for name in missing
+                ],
+            )
         return {name: rows for name, rows in found.items() if rows is not None}
 
     def _compile(self, columns: tuple[str, ...] | None, *, tables: Tables) -> Mapper:
