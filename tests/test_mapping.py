@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fc_connect.errors import ConfigurationError, MappingError
-from fc_connect.mapping import compile_mapping, encode_entity, load_mapping
+from fc_connect.mapping import ABSENT, compile_mapping, encode_entity, load_mapping
 
 COLUMNS = ("sku", "warehouse", "quantity", "status")
 
@@ -250,7 +250,7 @@ def test_hostile_text_never_becomes_code() -> None:
     assert mapped(fields, [""], columns=(evil,)) == {evil: evil, "constant": evil}
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), ABSENT])
 def test_what_json_has_no_form_for_is_refused(value: Any) -> None:
     with pytest.raises(MappingError):
         encode_entity({"a": [value]})

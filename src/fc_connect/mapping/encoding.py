@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from fc_connect.errors import MappingError
-from fc_connect.mapping.values import ABSENT
 
 __all__ = ["encode_entity"]
 
@@ -29,8 +28,6 @@ def encode_entity(entity: Mapping[str, Any]) -> bytes:
     # msgspec writes a float that is NaN as null, and a Decimal that is as NaN.
     if (b"null" in encoded or b"NaN" in encoded or b"Infinity" in encoded) and _holds_no_number(entity):
         raise MappingError("The entity holds a number that JSON has no form for: NaN or infinity")
-    if b'"absent"' in encoded and _holds_absent(entity):
-        raise MappingError("The entity has a list with a place that nothing was put at")
     return encoded
 
 
@@ -39,14 +36,6 @@ def _holds_no_number(value: Any) -> bool:
         return value != value or value in {float("inf"), float("-inf")}
     if isinstance(value, Decimal):
         return not value.is_finite()
-    return any(map(_holds_no_number, _inside(value)))
-
-
-def _holds_absent(value: Any) -> bool:
-    return value is ABSENT or any(map(_holds_absent, _inside(value)))
-
-
-def _inside(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list | tuple) else ()
+        return any(map(_holds_no_number, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_no_number, value))

@@ -9,7 +9,8 @@ __all__ = ["ABSENT", "Absent"]
 
 
 class _Absent(Enum):
-    ABSENT = "absent"
+    # Of no type that is written as JSON: where it gets into an entity, that is an error and never a text.
+    ABSENT = range(0)
 
     def __bool__(self) -> bool:
         return False
