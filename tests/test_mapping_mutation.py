@@ -223,9 +223,12 @@ def test_a_mapping_that_makes_no_sound_query_is_refused(config: dict[str, Any], 
     ("field", "reason"),
     [
         ({"source": "x", "resolver": "sdk.parsInt"}, "did you mean 'sdk.parseInt'"),
-        ({"source": "x", "resolver": "nothing.like.it"}, "as one of `resolvers`"),
+        ({"source": "x", "resolver": "nothing.like.it"}, "known: "),
         ({"source": "x", "resolver": "trim", "transform": "trim"}, "give one"),
-        ({"source": "x", "resolver": ["trim"]}, "not a list"),
+        ({"source": "x", "resolver": [5]}, "expected a name"),
+        ({"source": "x", "resolver": "split"}, "needs options: separator"),
+        ({"source": "x", "resolver": {"name": "sdk.trim", "hard": True}}, "takes no options"),
+        ({"source": "x", "resolver": {"name": "concat", "sources": "a"}}, "sdk.concat takes"),
         ({"source": "x", "requried": True}, "did you mean 'required'"),
         ({"source": "x", "required": "yes"}, "expected true or false"),
         ({"source": 5}, "expected a path, not a number"),
@@ -333,6 +336,25 @@ def test_built_in_resolvers_are_known_by_either_spelling(key: str, name: str, va
 )
 def test_what_a_resolver_cannot_read_is_a_fault(name: str, value: str) -> None:
     assert "input.q" in faults({"q": {"source": "q", "resolver": name}}, {"q": value})
+
+
+def test_resolvers_form_chains_and_take_options() -> None:
+    given = {
+        "tags": {"source": "tags", "resolver": ["trim", {"name": "split", "separator": ";"}]},
+        "price": {"source": "price", "transform": {"name": "sdk.number", "locale": "de"}},
+        "sku": {"resolver": {"name": "sdk.concat", "sources": ["style", "$root.size"], "separator": "-"}},
+    }
+
+    assert mapped(given, {"tags": " a;b ", "price": "1.234,5", "style": "S1", "size": 42}) == {
+        "tags": ["a", "b"],
+        "price": 1234.5,
+        "sku": "S1-42",
+    }
+
+
+def test_no_resolver_of_ones_own_replaces_a_built_in_one() -> None:
+    with pytest.raises(ConfigurationError, match="built in"):
+        GraphQLMutationMapper(mapping({"a": "a"}), resolvers={"sdk.trim": lambda value: value})
 
 
 @pytest.mark.parametrize("name", ["toString", "parseInt", "trim", "toISO8601"])

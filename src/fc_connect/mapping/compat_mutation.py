@@ -147,16 +147,21 @@ class CompatMutation:
             _put(found, name, self._value(name, child, data))
         return found
 
-    def _source(self, name: str, config: Mapping[str, Any], data: Any, missing: str) -> Any:
+    def _source(self, field: str, config: Mapping[str, Any], data: Any, missing: str) -> Any:
         source = config["source"]
         value = self._paths.resolve(data, source)
-        call = self.transform(config.get("resolver") or config.get("transform"))
+        name = config.get("resolver") or config.get("transform")
+        call = self.transform(name)
         if call is not None:
-            value = call(value)
+            try:
+                value = call(value)
+            except Exception as exc:
+                told = f"Resolver '{name}' failed: {exc}"
+                raise compat_error(told, field=field, source=source) from exc
         if (value is None or value is ABSENT) and "defaultValue" in config:
             value = copied(config["defaultValue"])
         if js.is_truthy(config.get("required")) and (value is None or value is ABSENT or value == ""):
-            raise compat_error(missing, field=name, source=source)
+            raise compat_error(missing, field=field, source=source)
         return value
 
     def _array(self, config: Mapping[str, Any], data: Any) -> Any:

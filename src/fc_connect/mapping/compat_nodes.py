@@ -7,10 +7,11 @@ from typing import Any
 
 from fc_connect.errors import MappingError
 from fc_connect.mapping import javascript as js
+from fc_connect.mapping.calls import own_call
 from fc_connect.mapping.compat_mutation import CompatMutation
 from fc_connect.mapping.compat_paths import UniversalPathResolver
 from fc_connect.mapping.mutation_config import NODE_NAME
-from fc_connect.mapping.mutation_fields import arity, copied
+from fc_connect.mapping.mutation_fields import copied
 from fc_connect.mapping.nodes import WRAPPERS, read_node
 from fc_connect.mapping.values import ABSENT
 
@@ -111,10 +112,11 @@ class CompatNodes:
         if isinstance(resolver, str) and resolver.startswith("custom."):
             function = self._resolve(resolver)
             if function is not None:
+                call = own_call(resolver, function)
                 if item is not ABSENT and not js.is_truthy(config.get("source")):
                     value = item
                 try:
-                    return function(*(value, root, context.get("config", ABSENT))[: arity(function)])
+                    return call.function(*(value, root, context.get("config", ABSENT))[: call.arity])
                 except Exception as exc:
                     raise MappingError(str(exc)) from exc
         return value
@@ -149,7 +151,10 @@ class CompatNodes:
         value = self._source(source, root, item)
         call = self._mutation.transform(config.get("resolver") or config.get("transform"))
         if call is not None:
-            return call(value)
+            try:
+                return call(value)
+            except Exception as exc:
+                raise MappingError(str(exc)) from exc
         if (value is ABSENT or value is None) and not (item is not ABSENT and source.startswith(_ITEM)):
             return copied(config.get("defaultValue", value))
         return value

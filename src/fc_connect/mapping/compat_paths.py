@@ -41,6 +41,8 @@ class UniversalPathResolver:
         """
         if not path:
             raise PathResolutionError("Path cannot be empty")
+        if not isinstance(path, str):
+            raise PathResolutionError("Failed to resolve path: path.split is not a function")
         if self._is_xml and isinstance(data, str | bytes):
             data = read_xml(data, coerce=True)
         if self._is_flat and isinstance(data, Mapping) and path in data:

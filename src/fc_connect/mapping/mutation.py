@@ -18,7 +18,7 @@ from fc_connect.mapping.aliases import AliasedResponse, parse_aliased_response
 from fc_connect.mapping.compat_mutation import CompatMutation
 from fc_connect.mapping.compat_nodes import CompatNodes
 from fc_connect.mapping.mutation_fields import Scope, Target, evaluated
-from fc_connect.mapping.mutation_plan import Compiler
+from fc_connect.mapping.mutation_plan import Compiler, own_calls
 from fc_connect.mapping.mutation_query import (
     Argument,
     MutationDocument,
@@ -141,7 +141,7 @@ class GraphQLMutationMapper:
     ) -> tuple[Target, ...]:
         compiler = Compiler(
             nodes=[node.name for node in self._nodes],
-            resolvers=own,
+            own=own_calls(own, problems),
             environment=environment,
             problems=problems,
         )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from fc_connect.errors import FieldProblem, MappingError
+from fc_connect.errors import FieldProblem
 from fc_connect.mapping.paths import Path
+from fc_connect.mapping.resolvers import to_string
+from fc_connect.mapping.rules import Call
 from fc_connect.mapping.values import ABSENT
 from fc_connect.mapping.xml_records import text_of
 
-__all__ = ["Call", "Scope", "Target", "arity", "copied", "evaluated", "is_finite"]
+__all__ = ["Concat", "Scope", "Target", "copied", "evaluated", "is_finite"]
 
-Call = Callable[[Any, "Scope"], Any]
-"""A resolver, ready to be called."""
+_WITHOUT_A_VALUE = {"sdk.uuid", "sdk.defaultTo"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,7 @@ class Target:
     path: Path | None = None
     has_value: bool = False
     value: Any = None
-    call: Call | None = None
-    resolver: str | None = None
+    calls: tuple[Call, ...] = ()
     has_default: bool = False
     default: Any = None
     required: bool = False
@@ -103,8 +102,8 @@ def _value(target: Target, scope: Scope, problems: list[FieldProblem], at: str) 
             value = text_of(value)
         if len(problems) > known:
             return ABSENT
-        if target.call is not None and not (target.is_list and target.children is None):
-            value = target.call(value, scope)
+        if not target.is_list or target.children is not None:
+            value = _resolved(target.calls, value, scope)
         if (value is ABSENT or value is None) and target.has_default:
             value = copied(target.default)
         if target.required and (value is ABSENT or value is None or value == "" or value == []):
@@ -161,7 +160,7 @@ def _item(target: Target, item: Any, scope: Scope, problems: list[FieldProblem],
     try:
         if target.children is None:
             item = text_of(item) if scope.is_xml else item
-            item = item if target.call is None else target.call(item, scope)
+            item = _resolved(target.calls, item, scope)
             if not is_finite(item):
                 raise _FaultError("expected a number that JSON has a form for")
             return None if item is ABSENT else item
@@ -174,36 +173,59 @@ def _item(target: Target, item: Any, scope: Scope, problems: list[FieldProblem],
     return evaluated(target.children, inner, problems, at)
 
 
+def _resolved(calls: Sequence[Call], value: Any, scope: Scope) -> Any:
+    """Apply a chain; a built-in resolver makes nothing of what isn't there, but for those whose job that is."""
+    for call in calls:
+        is_nothing = value is ABSENT or value is None
+        if is_nothing and not (call.is_own or call.is_raw or call.name in _WITHOUT_A_VALUE):
+            continue
+        given = None if value is ABSENT else value
+        if call.is_raw:
+            found = call.function(scope)
+        elif call.arity == 1:
+            found = _called(call, given)
+        else:
+            found = _called(call, given, scope.record(), scope.context)
+        value = ABSENT if found is None and value is ABSENT else found
+    return value
+
+
+def _called(call: Call, *given: Any) -> Any:
+    try:
+        return call.function(*given[: call.arity])
+    except Exception as exc:
+        if call.is_own or not isinstance(exc, ValueError):
+            raise _FaultError(f"resolver {call.name!r} failed: {type(exc).__name__}: {exc}") from exc
+        raise
+
+
+class Concat:
+    """`sdk.concat`: the texts of several sources in one; what is empty is left out."""
+
+    def __init__(self, paths: tuple[Path, ...], separator: str) -> None:
+        self._paths = paths
+        self._separator = separator
+
+    def __call__(self, scope: Scope) -> str | None:
+        values = (text_of(scope.read(path)) if scope.is_xml else scope.read(path) for path in self._paths)
+        texts = [
+            to_string(value) for value in values if value is not ABSENT and value is not None and value != ""
+        ]
+        return self._separator.join(texts) if texts else None
+
+
 def _problem(target: Target, at: str, value: Any, exc: Exception) -> FieldProblem:
-    reason = str(exc)
-    is_ours = isinstance(exc, _FaultError | MappingError) or (
-        isinstance(exc, ValueError) and not getattr(target.call, "is_own", False)
+    return FieldProblem(
+        field=at,
+        source=None if target.path is None else target.path.text,
+        value=None if value is ABSENT else value,
+        reason=str(exc) or type(exc).__name__,
     )
-    if not is_ours:
-        reason = f"resolver {target.resolver!r} failed: {type(exc).__name__}: {exc}"
-    source = None if target.path is None else target.path.text
-    return FieldProblem(field=at, source=source, value=None if value is ABSENT else value, reason=reason)
 
 
 def copied(value: Any) -> Any:
     """Return a constant for one record: what a hook does to it must not show in the next."""
     return deepcopy(value) if isinstance(value, dict | list) else value
-
-
-def arity(function: Callable[..., Any]) -> int | None:
-    """Return how many of value, record and context a resolver takes; None where it needs something else."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return 1  # a builtin that doesn't tell: the value alone
-    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
-    needed = sum(p.default is p.empty for p in positional)
-    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    if needed > 3 or any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
-        return None
-    if not positional:
-        return 3 if takes_any else None
-    return 3 if takes_any else min(3, len(positional))
 
 
 def is_finite(value: Any) -> bool:

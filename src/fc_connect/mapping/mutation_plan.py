@@ -12,12 +12,14 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from fc_connect.errors import ConfigurationError
-from fc_connect.mapping.mutation_fields import Call, Scope, Target, arity, is_finite
+from fc_connect.mapping.calls import own_call, resolver_call
+from fc_connect.mapping.config import ResolverCall
+from fc_connect.mapping.mutation_fields import Concat, Target, is_finite
 from fc_connect.mapping.paths import ORIGINS, Path, parse_path
-from fc_connect.mapping.resolvers import RESOLVERS, boolean
-from fc_connect.mapping.values import ABSENT
+from fc_connect.mapping.resolvers import boolean, resolver_names
+from fc_connect.mapping.rules import Call
 
-__all__ = ["Compiler"]
+__all__ = ["Compiler", "own_calls"]
 
 _ENVIRONMENT = re.compile(r"\$\{([^}]+)\}")
 _OPTIONS: Final = frozenset(
@@ -43,7 +45,6 @@ _SPELLINGS: Final = {
     "toISO8601": "sdk.formatDate",
     "toDate": "sdk.formatDate",
 }
-_WITHOUT_A_VALUE = {"sdk.uuid", "sdk.defaultTo"}
 _MAX_DEPTH = 50
 
 
@@ -54,12 +55,12 @@ class Compiler:
         self,
         *,
         nodes: Sequence[str],
-        resolvers: Mapping[str, Callable[..., Any]],
+        own: Mapping[str, Call],
         environment: Mapping[str, str],
         problems: list[str],
     ) -> None:
         self._origins = (*ORIGINS, *nodes)
-        self._own = resolvers
+        self._own = own
         self._environment = environment
         self._problems = problems
 
@@ -90,9 +91,9 @@ class Compiler:
             self._problems.append(f"{at}.source: expected a path, not {_kind(source)}")
         elif source is not None:
             path = self._path(source, f"{at}.source")
-        resolver, call = self._call(options, at)
+        calls = self._calls(options, at)
         least, most = self._limits(options, at, is_list=is_list)
-        if not ({"source", "value", "defaultValue"} & options.keys() or resolver or children is not None):
+        if not ({"source", "value", "defaultValue"} & options.keys() or calls or children is not None):
             self._problems.append(f"{at}: needs a source, a value, a defaultValue, a resolver or fields")
         if is_list and "source" not in options and "value" not in options:
             self._problems.append(f"{at}: a list needs a source")
@@ -105,8 +106,7 @@ class Compiler:
             path=path,
             has_value="value" in options,
             value=self._literal(options.get("value"), f"{at}.value"),
-            call=call,
-            resolver=resolver,
+            calls=calls,
             has_default="defaultValue" in options,
             default=self._literal(options.get("defaultValue"), f"{at}.defaultValue"),
             required=_flag(options, "required", at, self._problems),
@@ -210,76 +210,66 @@ class Compiler:
             self._problems.append(f"{at}: isn't a number of JSON")
         return value
 
-    def _call(self, options: Mapping[str, Any], at: str) -> tuple[str | None, Call | None]:
-        given = [(key, options[key]) for key in ("resolver", "transform") if options.get(key) is not None]
+    def _calls(self, options: Mapping[str, Any], at: str) -> tuple[Call, ...]:
+        written = (options.get("resolver"), options.get("transform"))
+        given = [each for each in written if each is not None and each != ""]
         if len(given) > 1:
-            self._problems.append(f"{at}: has a resolver and a transform; give one")
-        for key, name in given:
-            if not isinstance(name, str):
-                self._problems.append(f"{at}.{key}: expected the name of a resolver, not {_kind(name)}")
-                continue
-            call = self._found(name, f"{at}.{key}")
-            if call is not None:
-                return name, call
-        return (str(given[0][1]), None) if given else (None, None)
+            self._problems.append(f"{at}: has a resolver and a transform; give one, or a list of both")
+        chain = [each for one in given for each in (one if isinstance(one, list) else [one])]
+        return tuple(call for each in chain if (call := self._made(each, at)) is not None)
 
-    def _found(self, name: str, at: str) -> Call | None:
-        if name in self._own:
-            return _Own(name, self._own[name], at, self._problems)
-        if name == "toBoolean":
-            return _Builtin(_on_or_off, name)
-        full = _SPELLINGS.get(name, name if name.startswith("sdk.") else f"sdk.{name}")
-        builtin = RESOLVERS.get(full)
-        if builtin is None:
-            known = [*self._own, *RESOLVERS, *_SPELLINGS, "toBoolean"]
-            close = get_close_matches(name, known, n=1) or get_close_matches(full, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "give it as one of `resolvers`"
-            self._problems.append(f"{at}: there is no resolver {name!r}; {hint}")
+    def _made(self, given: Any, at: str) -> Call | None:
+        options: Mapping[str, Any] = {}
+        if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+            options = {key: each for key, each in given.items() if key != "name"}
+            given = given["name"]
+        if not isinstance(given, str):
+            self._problems.append(
+                f'{at}.resolver: expected a name, or {{"name": …}} with its options, not {_kind(given)}'
+            )
             return None
-        if builtin.function is None:
-            self._problems.append(f"{at}: {name!r} needs options, which a mutation mapping can't give")
+        name = given
+        if name not in self._own:
+            name = _SPELLINGS.get(name, f"sdk.{name}" if f"sdk.{name}" in resolver_names() else name)
+        if name == "toBoolean" and name not in self._own:
+            return Call(name=name, function=_on_or_off, keeps_none=True)
+        if name == "sdk.concat":
+            return self._concat(options, at)
+        return resolver_call(
+            ResolverCall(name=name, options=options), at, own=self._own, problems=self._problems
+        )
+
+    def _concat(self, options: Mapping[str, Any], at: str) -> Call | None:
+        sources, separator = options.get("sources"), options.get("separator", "")
+        is_known = options.keys() <= {"sources", "separator"} and isinstance(separator, str)
+        if (
+            not is_known
+            or not isinstance(sources, list)
+            or not all(isinstance(each, str) for each in sources)
+        ):
+            self._problems.append(
+                f'{at}.resolver: sdk.concat takes {{"sources": [paths], "separator": text}}'
+            )
             return None
-        return _Builtin(builtin.function, full)
+        paths = [path for each in sources if (path := self._path(each, f"{at}.resolver")) is not None]
+        return Call(name="sdk.concat", function=Concat(tuple(paths), separator), is_raw=True)
+
+
+def own_calls(resolvers: Mapping[str, Callable[..., Any]], problems: list[str]) -> dict[str, Call]:
+    """Return the user's resolvers, ready to be called; what can't be is added to `problems`."""
+    calls = {}
+    for name, function in resolvers.items():
+        if name in resolver_names():
+            problems.append(f"the resolver {name!r} is built in, and can't be replaced")
+        try:
+            calls[name] = own_call(name, function)
+        except ConfigurationError as exc:
+            problems.append(str(exc))
+    return calls
 
 
 class _Group(dict[str, Any]):
     """Targets below one part of a dotted name."""
-
-
-class _Builtin:
-    """A built-in resolver: what isn't there stays so."""
-
-    is_own = False
-
-    def __init__(self, function: Callable[[Any], Any], name: str) -> None:
-        self._function = function
-        self._is_needed = name in _WITHOUT_A_VALUE
-
-    def __call__(self, value: Any, scope: Scope) -> Any:
-        if value is ABSENT or value is None:
-            return self._function(None) if self._is_needed else value
-        return self._function(value)
-
-
-class _Own:
-    """A resolver of one's own: called with as many of value, record and context as it takes."""
-
-    is_own = True
-
-    def __init__(self, name: str, function: Callable[..., Any], at: str, problems: list[str]) -> None:
-        self._function = function
-        self._arity = arity(function)
-        if self._arity is None:
-            problems.append(f"{at}: {name!r} must take (value), (value, record) or (value, record, context)")
-
-    def __call__(self, value: Any, scope: Scope) -> Any:
-        given = (
-            None if value is ABSENT else value,
-            scope.record() if self._arity != 1 else None,
-            scope.context,
-        )
-        found = self._function(*given[: self._arity])
-        return ABSENT if found is None and value is ABSENT else found
 
 
 def _on_or_off(value: Any) -> Any:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from importlib import import_module
 from typing import Any
 
-from pydantic import ConfigDict, ValidationError, validate_call
-
 from fc_connect.errors import ConfigurationError, listed
+from fc_connect.mapping.calls import own_call, resolver_call
 from fc_connect.mapping.checks import checks_of, looked_up
 from fc_connect.mapping.conditions import Holds, condition
 from fc_connect.mapping.config import FieldConfig, Lookup, MappingConfig, ResolverCall, target_steps
 from fc_connect.mapping.lookups import read_table
 from fc_connect.mapping.paths import Path, parse_path
-from fc_connect.mapping.resolvers import RESOLVERS, resolver_names, to_string
+from fc_connect.mapping.resolvers import RESOLVERS, to_string
 from fc_connect.mapping.rules import Call, Read, Rule, is_empty
 from fc_connect.mapping.values import ABSENT
 
@@ -144,60 +141,9 @@ class _Making:
     # Resolvers
 
     def _call(self, given: ResolverCall, at: str, read: Callable[[str], Read]) -> Call:
-        name = given.name
-        if name == "sdk.concat":
+        if given.name == "sdk.concat":
             return self._concat(given, at, read)
-        if (builtin := RESOLVERS.get(name)) is not None:
-            if not given.options:
-                if builtin.function is not None:
-                    return Call(
-                        name=name,
-                        function=builtin.function,
-                        keeps_none=builtin.keeps_none,
-                        code=builtin.code,
-                        is_remembered=builtin.is_remembered,
-                    )
-                self.problems.append(f"{at}.resolver: {name} needs options: {_options_of(builtin.make)}")
-            elif builtin.make is None:
-                self.problems.append(f"{at}.resolver: {name} takes no options")
-            elif (made := self._made(builtin.make, given, at)) is not None:
-                return Call(
-                    name=name,
-                    function=made,
-                    keeps_none=builtin.keeps_none,
-                    is_remembered=builtin.is_remembered,
-                )
-            return Call(name=name, function=lambda value: value)
-        if given.options:
-            self.problems.append(
-                f"{at}.resolver: options are for the built-in resolvers, and {name!r} is none"
-            )
-        if name in self._own:
-            return self._own[name]
-        if ":" in name and (imported := self._imported(name, at)) is not None:
-            return imported
-        if ":" not in name:
-            known = [*resolver_names(), *self._own]
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {listed(known)}"
-            self.problems.append(f"{at}: there is no resolver {name!r}; {hint}")
-        return Call(name=name, function=lambda value: value)
-
-    def _made(self, make: Callable[..., Any] | None, given: ResolverCall, at: str) -> Any:
-        if make is None:
-            return None
-        options = {_snake(name): value for name, value in given.options.items()}
-        checked = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))(make)
-        try:
-            return checked(**options)
-        except ValidationError as exc:
-            told = "; ".join(
-                f"{'.'.join(map(_camel, fault['loc']))}: {fault['msg']}" for fault in exc.errors()
-            )
-            self.problems.append(f"{at}.resolver: {given.name}: {told} ({_options_of(make)})")
-        except ValueError as exc:
-            self.problems.append(f"{at}.resolver: {given.name}: {exc}")
-        return None
+        return resolver_call(given, at, own=self._own, problems=self.problems)
 
     def _concat(self, given: ResolverCall, at: str, read: Callable[[str], Read]) -> Call:
         sources, separator = given.options.get("sources"), given.options.get("separator", "")
@@ -213,19 +159,6 @@ class _Making:
         return Call(
             name=given.name, function=_Concat(tuple(map(read, sources)), separator), arity=3, is_raw=True
         )
-
-    def _imported(self, name: str, at: str) -> Call | None:
-        module, _, attribute = name.partition(":")
-        try:
-            function = getattr(import_module(module), attribute)
-        except Exception as exc:  # noqa: BLE001 (a module may raise anything when it is loaded)
-            self.problems.append(f"{at}.resolver: {name} can't be loaded: {type(exc).__name__}: {exc}")
-            return None
-        try:
-            return own_call(name, function)
-        except ConfigurationError as exc:
-            self.problems.append(f"{at}: {exc}")
-            return None
 
     # Tables
 
@@ -263,47 +196,3 @@ class _Concat:
 def _reads_by_key(rule: Rule) -> bool:
     inner = rule.fields is not None and rule.read is None and any(map(_reads_by_key, rule.fields))
     return inner or (rule.read is not None and rule.read.steps != () and not rule.read.of_root)
-
-
-def own_call(name: str, function: Callable[..., Any]) -> Call:
-    """Return a resolver of the user's, to be called with as many of (value, record, context) as it takes.
-
-    Raises:
-        ConfigurationError: it can't be called so, or is asynchronous.
-    """
-    if not callable(function):
-        raise ConfigurationError(f"The resolver {name!r} isn't a function.")
-    if inspect.iscoroutinefunction(function):
-        raise ConfigurationError(
-            f"The resolver {name!r} is asynchronous; mapping isn't: write it with `def`."
-        )
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return Call(name=name, function=function, is_own=True)  # a builtin that doesn't tell: the value alone
-    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
-    needed = sum(p.default is p.empty for p in positional)
-    unfit = any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
-    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    if needed > 3 or unfit or (not positional and not takes_any):
-        raise ConfigurationError(
-            f"The resolver {name!r} must take (value), (value, record) or (value, record, context)."
-        )
-    arity = 3 if takes_any else min(3, len(positional))
-    return Call(name=name, function=function, arity=arity, is_own=True)
-
-
-def _options_of(make: Callable[..., Any] | None) -> str:
-    if make is None:
-        return "none"
-    parameters = inspect.signature(make).parameters.values()
-    return ", ".join(_camel(p.name) + ("" if p.default is p.empty else "?") for p in parameters)
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
-
-
-def _camel(name: object) -> str:
-    first, *rest = str(name).split("_")
-    return first + "".join(part.capitalize() for part in rest)
