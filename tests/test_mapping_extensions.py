@@ -106,6 +106,13 @@ def test_what_is_not_as_the_mapping_says_is_refused(field: dict[str, Any], value
     assert reason in reason_of(field, value)
 
 
+def test_a_pattern_that_takes_for_ever_rejects_the_record_instead() -> None:
+    slow, almost = "(?:a|aa)+$", "a" * 60 + "!"
+
+    assert "within 1 s" in reason_of({"pattern": slow}, almost)
+    assert "within 1 s" in reason_of(option("replace", search=slow, regex=True), almost)
+
+
 def test_a_time_that_comes_twice_is_taken_as_the_mapping_says() -> None:
     def at(which: str) -> Any:
         return value_of(

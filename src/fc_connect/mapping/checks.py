@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from fc_connect.mapping.patterns import compile_pattern
 from fc_connect.mapping.resolvers import to_string
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["checks_of", "looked_up"]
 
 _LISTED = 10  # allowed values in a message
-_LONGEST = 10_000  # characters that a pattern is tried on
 
 
 def checks_of(config: FieldConfig) -> Iterator[Callable[[Any], Any]]:
@@ -43,11 +42,10 @@ def _one_of(allowed: tuple[Any, ...]) -> Callable[[Any], Any]:
 
 
 def _like(pattern: str) -> Callable[[Any], Any]:
-    compiled = re.compile(pattern)
+    compiled = compile_pattern(pattern)
 
     def check(value: Any) -> Any:
-        text = to_string(value)
-        if len(text) > _LONGEST or compiled.fullmatch(text) is None:
+        if not compiled.matches(to_string(value)):
             raise ValueError(f"expected text like {pattern}")
         return value
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fc_connect.mapping.patterns import compile_pattern
 from fc_connect.mapping.resolvers import to_string
 from fc_connect.mapping.rules import Read, is_empty
 
@@ -16,8 +16,6 @@ __all__ = ["Holds", "condition"]
 
 Holds = Callable[[Any, Any], bool]
 """Takes the record at hand and the whole one."""
-
-_LONGEST = 10_000  # characters that a pattern is tried on
 
 
 def condition(config: Condition, read: Callable[[str], Read]) -> Holds:
@@ -51,14 +49,8 @@ def _test(config: Condition) -> Callable[[Any], bool]:
         wanted = config.exists
         tests.append(lambda value: (not is_empty(value)) is wanted)
     if config.matches is not None:
-        pattern = re.compile(config.matches)
-        tests.append(
-            lambda value: (
-                isinstance(value, str | int)
-                and len(text := to_string(value)) <= _LONGEST
-                and bool(pattern.fullmatch(text))
-            )
-        )
+        pattern = compile_pattern(config.matches)
+        tests.append(lambda value: isinstance(value, str | int) and pattern.matches(to_string(value)))
     if not tests:
         return lambda value: not is_empty(value)
     return lambda value: all(test(value) for test in tests)

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from fc_connect.errors import ConfigurationError
 from fc_connect.mapping.lookups import table_digest
+from fc_connect.mapping.patterns import compile_pattern
 
 __all__ = [
     "CompatMapping",
@@ -218,10 +219,7 @@ def _resolver_call(given: Any) -> Any:
 
 def _regular(pattern: str | None) -> str | None:
     if pattern is not None:
-        try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as exc:
-            raise ValueError(f"isn't a regular expression: {exc}") from exc
+        compile_pattern(pattern)
     return pattern
 
 

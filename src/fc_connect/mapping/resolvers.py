@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Literal
 
 from fc_connect.mapping.dates import ISO, DateStyle, zone
 from fc_connect.mapping.numbers import LOCALES, NumberStyle, parse_decimal, parse_int, parse_number
+from fc_connect.mapping.patterns import compile_pattern
 
 __all__ = ["RESOLVERS", "Builtin", "resolver_names"]
 
@@ -180,13 +180,15 @@ def join(*, separator: str = ",") -> Callable[[Any], Any]:
 def replace(*, search: str, replacement: str = "", regex: bool = False) -> Callable[[Any], Any]:
     if not search:
         raise ValueError("`search` must not be empty")
-    pattern = _pattern(search) if regex else None
+    pattern = compile_pattern(search) if regex else None
 
     def resolve(value: Any) -> Any:
         if value is None:
             return None
         text = _text(value)
-        return text.replace(search, replacement) if pattern is None else pattern.sub(replacement, text)
+        if pattern is not None:
+            return pattern.replaced(text, replacement)
+        return text.replace(search, replacement)
 
     return resolve
 
@@ -276,13 +278,6 @@ RESOLVERS: Mapping[str, Builtin] = {
 def resolver_names() -> tuple[str, ...]:
     """Return the names of the built-in resolvers."""
     return (*RESOLVERS, "sdk.concat")
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except (re.error, RecursionError, OverflowError) as exc:
-        raise ValueError(f"{text!r} isn't a regular expression: {exc}") from exc
 
 
 def _text(value: Any) -> str:
