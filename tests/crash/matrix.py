@@ -19,6 +19,8 @@ from fc_connect.proof.pauses import PauseRun, pause_runs
 from fc_connect.proof.scenario import KINDS
 from tests.stores import SERVERS, store_url
 
+_BEARS = {name: each.bears for name, each in SERVERS.items() if each.bears is not None}
+
 
 @contextmanager
 def _stores(names: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -66,7 +68,9 @@ def _pause(states: Sequence[str], seeds: range, side_by_side: int, keep: Path | 
 
     began = time.monotonic()
     with _stores(states) as stores:
-        report = pause_runs(stores, seeds=seeds, side_by_side=side_by_side, on_run=tell, keep_in=keep)
+        report = pause_runs(
+            stores, seeds=seeds, side_by_side=side_by_side, bears=_BEARS, on_run=tell, keep_in=keep
+        )
     points = {point for _, point in report.pauses}
     click.echo(
         f"{report.runs.total()} runs in {time.monotonic() - began:.0f} s, {report.pauses.total()} pauses at "
@@ -132,6 +136,7 @@ def main(
             stores,
             seeds=range(seed, seed + each),
             side_by_side=side_by_side,
+            bears=_BEARS,
             on_run=on_run,
             kinds=kinds or tuple(KINDS),
             recovery=timedelta(seconds=recovery),

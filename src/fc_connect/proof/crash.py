@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from fc_connect.errors import FCConnectError
@@ -28,6 +30,7 @@ from fc_connect.proof.scenario import KINDS, LEASE, Scenario, scenario
 from fc_connect.proof.victim import Blow
 
 __all__ = [
+    "NO_LIMITS",
     "RECOVERY",
     "CrashReport",
     "CrashRun",
@@ -41,6 +44,7 @@ __all__ = [
 Task = TypeVar("Task")
 Done = TypeVar("Done")
 
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 RECOVERY = LEASE + timedelta(seconds=5)
 """From a death to the end of the run that carries on, at most."""
 _DEATHS_AT_MOST = 3
@@ -99,6 +103,7 @@ def crash_runs(
     *,
     seeds: Iterable[int],
     side_by_side: int = 8,
+    bears: Mapping[str, int] = NO_LIMITS,
     on_run: Callable[[CrashRun], None] = lambda run: None,
     kinds: Sequence[str] = tuple(KINDS),
     recovery: timedelta | None = RECOVERY,
@@ -110,6 +115,8 @@ def crash_runs(
     Args:
         stores: name → URL; the URL `sqlite` is a file in the run's own folder.
         seeds: asked for the next one when it can begin.
+        bears: name → how many runs at once the server of a store bears, where that is less than `side_by_side`: on one
+            that is too slow for its neighbours, leases run out.
         on_run: called with each run's outcome, in the order of the seeds, on the calling thread.
         recovery: what may pass at most from a death to the end of the run that carries on; None where the machine
             is too busy to judge by time.
@@ -120,10 +127,12 @@ def crash_runs(
     tasks = ((seed, name, url) for seed in seeds for name, url in stores.items())
     with workplace() as place, ThreadPoolExecutor(side_by_side) as pool:
         passings = count_passings(place, kinds=kinds, pool=pool)
+        room = {name: threading.BoundedSemaphore(bears.get(name, side_by_side)) for name in stores}
 
         def one(task: tuple[int, str, str]) -> CrashRun:
             play = _Play(allowed=recovery, sabotage=sabotage)
-            return _crash(*task, play=play, place=place, passings=passings, keep_in=keep_in)
+            with room[task[1]]:
+                return _crash(*task, play=play, place=place, passings=passings, keep_in=keep_in)
 
         for done in in_order(pool, one, tasks, at_once=2 * side_by_side):
             report.add(done)

@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from typing import Any
 
 from fc_connect.errors import FCConnectError
 from fc_connect.faults import POINTS
-from fc_connect.proof.crash import Passings, count_passings, in_order, workplace
+from fc_connect.proof.crash import NO_LIMITS, Passings, count_passings, in_order, workplace
 from fc_connect.proof.judge import faults_found, fencing_tokens
 from fc_connect.proof.processes import start
 from fc_connect.proof.scenario import LEASE, Scenario, scenario
@@ -84,6 +85,7 @@ def pause_runs(
     *,
     seeds: Iterable[int],
     side_by_side: int = 8,
+    bears: Mapping[str, int] = NO_LIMITS,
     on_run: Callable[[PauseRun], None] = lambda run: None,
     points: Sequence[str] = POINTS,
     kinds: Sequence[str] = PAUSED_KINDS,
@@ -93,13 +95,15 @@ def pause_runs(
     """Stop and overtake a worker once for every seed on every one of `stores`; arguments as `crash_runs`."""
     report = PauseReport()
     tasks = ((seed, name, url) for seed in seeds for name, url in stores.items())
+    room = {name: threading.BoundedSemaphore(bears.get(name, side_by_side)) for name in stores}
     with workplace() as place, ThreadPoolExecutor(side_by_side) as pool:
         passings = count_passings(place, kinds=kinds, pool=pool)
 
         def one(task: tuple[int, str, str]) -> PauseRun:
-            return _pause(
-                *task, points=points, place=place, passings=passings, sabotage=sabotage, keep_in=keep_in
-            )
+            with room[task[1]]:
+                return _pause(
+                    *task, points=points, place=place, passings=passings, sabotage=sabotage, keep_in=keep_in
+                )
 
         for done in in_order(pool, one, tasks, at_once=2 * side_by_side):
             report.add(done)
