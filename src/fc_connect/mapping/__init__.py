@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fc_connect.mapping.aliases import AliasedResponse, AliasResult, parse_aliased_response
+    from fc_connect.mapping.analyze import FieldProfile, SourceProfiler, records_in
+    from fc_connect.mapping.batch_entities import batch_entity_type, batch_schema
     from fc_connect.mapping.builder import (
         Resolution,
         ResolverBuilder,
@@ -15,8 +17,19 @@ if TYPE_CHECKING:
         resolver,
     )
     from fc_connect.mapping.config import CompatMapping, FieldConfig, MappingConfig, load_mapping
+    from fc_connect.mapping.coverage import Coverage, coverage_of
+    from fc_connect.mapping.draft import Draft, DraftOptions, draft_for_type
+    from fc_connect.mapping.draft_files import (
+        draft_entity_file,
+        draft_mutation_file,
+        draft_query_file,
+        draft_sample_file,
+        operation_in,
+    )
     from fc_connect.mapping.encoding import encode_entity
-    from fc_connect.mapping.entity_check import check_entity
+    from fc_connect.mapping.entity_check import check_entity, check_value
+    from fc_connect.mapping.fit import Finding, check_extract, check_fit
+    from fc_connect.mapping.inspect_file import Expectation, Inspection, inspect_mapping
     from fc_connect.mapping.mapper import Mapper, MapResult, Reject, UniversalMapper, compile_mapping
     from fc_connect.mapping.mutation import GraphQLMutationMapper
     from fc_connect.mapping.mutation_config import ConfigReport, assert_valid_config, validate_mapping_config
@@ -28,6 +41,7 @@ if TYPE_CHECKING:
         MutationRequest,
         NodesOutcome,
     )
+    from fc_connect.mapping.outline import Outline, outline_of, read_outline
     from fc_connect.mapping.paths import Path, parse_path
     from fc_connect.mapping.resolvers import resolver_names
     from fc_connect.mapping.schema import (
@@ -35,12 +49,16 @@ if TYPE_CHECKING:
         SchemaFile,
         check_document,
         describe_schema,
+        input_type,
         load_schema,
+        mutation_field,
+        object_type,
         read_schema_file,
         schema_file_text,
     )
     from fc_connect.mapping.trace import FieldTrace, explain
     from fc_connect.mapping.values import ABSENT
+    from fc_connect.mapping.xml_records import read_xml
 
 __all__ = [
     "ABSENT",
@@ -50,9 +68,16 @@ __all__ = [
     "AliasedResponse",
     "CompatMapping",
     "ConfigReport",
+    "Coverage",
+    "Draft",
+    "DraftOptions",
+    "Expectation",
     "FieldConfig",
+    "FieldProfile",
     "FieldTrace",
+    "Finding",
     "GraphQLMutationMapper",
+    "Inspection",
     "MapResult",
     "Mapper",
     "MappingConfig",
@@ -61,26 +86,48 @@ __all__ = [
     "MutationReject",
     "MutationRequest",
     "NodesOutcome",
+    "Outline",
     "Path",
     "Reject",
     "Resolution",
     "ResolverBuilder",
     "ResolverEngine",
     "SchemaFile",
+    "SourceProfiler",
     "UniversalMapper",
     "assert_valid_config",
+    "batch_entity_type",
+    "batch_schema",
     "check_document",
     "check_entity",
+    "check_extract",
+    "check_fit",
+    "check_value",
     "combine_resolvers",
     "compile_mapping",
+    "coverage_of",
     "describe_schema",
+    "draft_entity_file",
+    "draft_for_type",
+    "draft_mutation_file",
+    "draft_query_file",
+    "draft_sample_file",
     "encode_entity",
     "explain",
+    "input_type",
+    "inspect_mapping",
     "load_mapping",
     "load_schema",
+    "mutation_field",
+    "object_type",
+    "operation_in",
+    "outline_of",
     "parse_aliased_response",
     "parse_path",
+    "read_outline",
     "read_schema_file",
+    "read_xml",
+    "records_in",
     "resolver",
     "resolver_names",
     "schema_file_text",
@@ -94,10 +141,17 @@ _HOMES = {
     "AliasedResponse": "aliases",
     "CompatMapping": "config",
     "ConfigReport": "mutation_config",
+    "Coverage": "coverage",
+    "Draft": "draft",
+    "DraftOptions": "draft",
+    "Expectation": "inspect_file",
     "FieldConfig": "config",
+    "FieldProfile": "analyze",
     "FieldTrace": "trace",
+    "Finding": "fit",
     "GraphQLMutationMapper": "mutation",
     "INTROSPECTION_QUERY": "schema",
+    "Inspection": "inspect_file",
     "MapResult": "mapper",
     "Mapper": "mapper",
     "MappingConfig": "config",
@@ -106,26 +160,48 @@ _HOMES = {
     "MutationReject": "mutation_results",
     "MutationRequest": "mutation_results",
     "NodesOutcome": "mutation_results",
+    "Outline": "outline",
     "Path": "paths",
     "Reject": "mapper",
     "Resolution": "builder",
     "ResolverBuilder": "builder",
     "ResolverEngine": "builder",
     "SchemaFile": "schema",
+    "SourceProfiler": "analyze",
     "UniversalMapper": "mapper",
     "assert_valid_config": "mutation_config",
+    "batch_entity_type": "batch_entities",
+    "batch_schema": "batch_entities",
     "check_document": "schema",
     "check_entity": "entity_check",
+    "check_extract": "fit",
+    "check_fit": "fit",
+    "check_value": "entity_check",
     "combine_resolvers": "builder",
     "compile_mapping": "mapper",
+    "coverage_of": "coverage",
     "describe_schema": "schema",
+    "draft_entity_file": "draft_files",
+    "draft_for_type": "draft",
+    "draft_mutation_file": "draft_files",
+    "draft_query_file": "draft_files",
+    "draft_sample_file": "draft_files",
     "encode_entity": "encoding",
     "explain": "trace",
+    "input_type": "schema",
+    "inspect_mapping": "inspect_file",
     "load_mapping": "config",
     "load_schema": "schema",
+    "mutation_field": "schema",
+    "object_type": "schema",
+    "operation_in": "draft_files",
+    "outline_of": "outline",
     "parse_aliased_response": "aliases",
     "parse_path": "paths",
+    "read_outline": "outline",
     "read_schema_file": "schema",
+    "read_xml": "xml_records",
+    "records_in": "analyze",
     "resolver": "builder",
     "resolver_names": "resolvers",
     "schema_file_text": "schema",

@@ -20,6 +20,7 @@ from graphql import (
 )
 
 from fc_connect.errors import FieldProblem
+from fc_connect.mapping.batch_entities import ALTERNATIVES
 from fc_connect.mapping.schema import input_type
 
 __all__ = ["check_entity", "check_value", "is_needed"]
@@ -43,7 +44,7 @@ def check_entity(schema: GraphQLSchema, type_name: str, entity: Any) -> list[Fie
 
 
 def check_value(expected: Any, value: Any, *, path: str = "") -> list[FieldProblem]:
-    """Do the same for a value of any input type."""
+    """Do the same for a value of any input type; `path` is its own."""
     problems = []
     for problem in _faults(expected, value, path, 0):
         problems.append(problem)
@@ -99,6 +100,9 @@ def _faults_of_object(
             close = get_close_matches(str(name), expected.fields, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             yield _problem(f"{below}{name}", value[name], f"{expected.name} has no field of that name{hint}")
+    for group in ALTERNATIVES.get(expected.name, ()):
+        if all(value.get(name) is None for name in group):
+            yield _problem(f"{below}{group[0]}", None, f"one of {' and '.join(group)} is needed")
     if getattr(expected, "is_one_of", False) and sum(each is not None for each in value.values()) != 1:
         yield _problem(path, value, f"{expected.name} takes exactly one of its fields")
 

@@ -19,10 +19,10 @@ from fc_connect.mapping.paths import ORIGINS, Path, parse_path
 from fc_connect.mapping.resolvers import boolean, resolver_names
 from fc_connect.mapping.rules import Call
 
-__all__ = ["Compiler", "own_calls"]
+__all__ = ["FIELD_OPTIONS", "Compiler", "own_calls"]
 
 _ENVIRONMENT = re.compile(r"\$\{([^}]+)\}")
-_OPTIONS: Final = frozenset(
+FIELD_OPTIONS: Final = frozenset(
     {
         "source",
         "value",
@@ -38,6 +38,7 @@ _OPTIONS: Final = frozenset(
         "comment",
     }
 )
+"""Keys of a field that aren't fields inside it."""
 _UNDERSCORED = {"_array": "isArray", "_nested": "", "_type": ""}
 _SPELLINGS: Final = {
     "toUpperCase": "sdk.uppercase",
@@ -149,9 +150,11 @@ class Compiler:
         self, config: Mapping[str, Any], at: str, *, is_list: bool
     ) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
         """Part the options of a field from the fields inside it."""
-        options = {name: each for name, each in config.items() if name in _OPTIONS}
+        options = {name: each for name, each in config.items() if name in FIELD_OPTIONS}
         options |= {_UNDERSCORED[name]: each for name, each in config.items() if _UNDERSCORED.get(name)}
-        others = {name: each for name, each in config.items() if name not in _OPTIONS and not _is_note(name)}
+        others = {
+            name: each for name, each in config.items() if name not in FIELD_OPTIONS and not _is_note(name)
+        }
         inside = [options.pop(name) for name in ("fields", "mapping") if name in options]
         if len(inside) > 1:
             self._problems.append(f"{at}: has `fields` and `mapping`; give one")
@@ -161,7 +164,7 @@ class Compiler:
         )
         if inside or not takes_children:
             for name in others:
-                close = get_close_matches(name, sorted(_OPTIONS), n=1)
+                close = get_close_matches(name, sorted(FIELD_OPTIONS), n=1)
                 hint = (
                     f"; did you mean {close[0]!r}?" if close else "; fields inside this one go into `fields`"
                 )
