@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fc_connect.errors import ConfigurationError, FluentAPIError, FluentOutcomeUnknownError, GraphQLError
 from fc_connect.fluent.graphql import is_query
+from fc_connect.mapping import GraphQLMutationMapper
 from tests.fluent_server import FluentServer, Reply, client_of
 
 
@@ -97,6 +98,7 @@ def test_errors_beside_data_are_an_error(server: FluentServer) -> None:
         client.graphql("{ order { ref } me { ref } }")
 
     assert caught.value.errors == tuple(errors)
+    assert caught.value.data == {"order": None, "me": {}}
     assert caught.value.code == "C0120"
     assert "no such order" in str(caught.value)
     assert "and 1 more" in str(caught.value)
@@ -109,6 +111,20 @@ def test_a_refusal_with_graphql_errors_is_a_graphql_error(server: FluentServer) 
         client.graphql("{ a }")
 
     assert (caught.value.status, caught.value.errors) == (400, ({"message": "syntax"},))
+    assert caught.value.data is None
+
+
+def test_of_several_mutations_those_that_were_done_are_known(server: FluentServer) -> None:
+    mapper = GraphQLMutationMapper({"mutation": "createX", "arguments": {"input": {"ref": "ref"}}})
+    [request] = mapper.batch_map([{"ref": "a"}, {"ref": "b"}]).requests
+    errors = [{"message": "taken", "path": ["createX2"]}]
+    server.replies.append(Reply(body={"data": {"createX1": {"id": "1"}, "createX2": None}, "errors": errors}))
+
+    with client_of(server) as client, pytest.raises(GraphQLError) as caught:
+        client.graphql(request.query, variables=request.variables, operation_name=request.operation_name)
+    response = request.parse({"data": caught.value.data, "errors": caught.value.errors})
+
+    assert [(each.is_done, each.message) for each in response.results] == [(True, None), (False, "taken")]
 
 
 def test_a_query_is_sent_again_and_a_mutation_is_not(server: FluentServer) -> None:

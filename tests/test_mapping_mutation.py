@@ -624,7 +624,7 @@ def test_a_batch_drops_nothing_past_its_limit() -> None:
         {"input1": {"ref": 2}, "input2": {"ref": 3}},
         {"input1": {"ref": 4}},
     ]
-    assert [request.indexes for request in batch.requests] == [(0, 1), (2, 3), (4,)]  # type: ignore[attr-defined]
+    assert [request.indexes for request in batch.requests] == [(0, 1), (2, 3), (4,)]
     assert batch.requests[0].query == (
         "mutation BatchCreateXs($input1: CreateXInput!, $input2: CreateXInput!) {\n"
         "  createX1: createX(input: $input1) {\n    id\n  }\n"
@@ -639,7 +639,7 @@ def test_one_bad_item_is_a_reject_with_its_index_and_the_others_go() -> None:
 
     assert [reject.index for reject in batch.rejects] == [1, 3]
     assert batch.requests[0].variables == {"input1": {"ref": 1}, "input2": {"ref": 3}}
-    assert batch.requests[0].indexes == (0, 2)  # type: ignore[attr-defined]
+    assert batch.requests[0].indexes == (0, 2)
     assert batch.to_dict()["rejects"][0] == {
         "index": 1,
         "error": "input.ref: is required, and is missing or empty",
@@ -670,7 +670,7 @@ def test_no_items_are_no_requests() -> None:
 def test_an_answer_is_told_by_the_items_of_its_request() -> None:
     [request] = strict({"ref": "ref"}).batch_map([{"ref": "a"}, {"ref": "b"}]).requests
 
-    response = request.parse({"data": {"createX1": {"id": 1}, "createX2": None}})  # type: ignore[attr-defined]
+    response = request.parse({"data": {"createX1": {"id": 1}, "createX2": None}})
 
     assert [(each.success, each.input_ref) for each in response.results] == [(True, "a"), (False, "b")]
 

@@ -20,7 +20,7 @@ FCConnectError                 .retryable
 ├─ MappingError                .problems of one record
 ├─ FluentAPIError              .status .code .request_id .body
 │  ├─ AuthenticationError
-│  ├─ GraphQLError             .errors
+│  ├─ GraphQLError             .errors .data
 │  ├─ FluentUnavailableError   retryable; refused, nothing happened
 │  └─ FluentOutcomeUnknownError  a write timed out or broke off: it may have been done
 └─ RunError                    a run can't go on: a full disk, a broken plan
@@ -236,11 +236,23 @@ class AuthenticationError(FluentAPIError):
 
 
 class GraphQLError(FluentAPIError):
-    """A GraphQL answer holds errors; `errors` are the ones that Fluent sent."""
+    """A GraphQL answer holds errors; `errors` are the ones that Fluent sent.
 
-    def __init__(self, message: str, *, errors: Sequence[dict[str, Any]] = (), **details: Any) -> None:
+    `data` is what it holds besides, None where there is nothing: of several mutations in one request, those that
+    were done. Sending them again would do them twice.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        errors: Sequence[dict[str, Any]] = (),
+        data: dict[str, Any] | None = None,
+        **details: Any,
+    ) -> None:
         super().__init__(message, **details)
         self.errors = tuple(errors)
+        self.data = data
 
 
 class FluentUnavailableError(FluentAPIError):

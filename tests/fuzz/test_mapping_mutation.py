@@ -135,7 +135,7 @@ def test_any_mapping_is_refused_or_maps_any_record_or_tells_its_faults(config: A
             json.dumps(request.variables, allow_nan=False)
             assert repr(mapper.map(record).variables) == repr(request.variables)
         batch = mapper.batch_map([record, record, record])
-        sent = [index for each in batch.requests for index in each.indexes]  # type: ignore[attr-defined]
+        sent = [index for each in batch.requests for index in each.indexes]
         assert sorted([*sent, *(reject.index for reject in batch.rejects)]) == [0, 1, 2]
         for each in batch.requests:
             parse(each.query)

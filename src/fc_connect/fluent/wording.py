@@ -72,10 +72,13 @@ class Wording:
         """Return the error for an answer that holds GraphQL errors."""
         partly = " Parts of the mutation may have been done." if call.writes and answer.status < 300 else ""
         more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+        content = answer.json()
+        data = content.get("data") if isinstance(content, dict) else None
         return GraphQLError(
             f"{call}: GraphQL error{self._said(answer)}{more}.{partly} Mend the query or its variables "
             f"(request id {answer.request_id}).",
             errors=[self._masked_tree(error) for error in errors],
+            data=data if isinstance(data, dict) else None,
             **self.details(answer),
         )
 

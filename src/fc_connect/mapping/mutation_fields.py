@@ -18,6 +18,7 @@ from fc_connect.mapping.xml_records import text_of
 
 __all__ = ["Concat", "Scope", "Target", "copied", "evaluated", "is_finite"]
 
+_PLAIN = {str, int, bool, type(None)}
 _WITHOUT_A_VALUE = {"sdk.uuid", "sdk.defaultTo"}
 
 
@@ -108,7 +109,7 @@ def _value(target: Target, scope: Scope, problems: list[FieldProblem], at: str) 
             value = copied(target.default)
         if target.required and (value is ABSENT or value is None or value == "" or value == []):
             raise _FaultError("is required, and is missing or empty")
-        if not is_finite(value):
+        if (target.children is None or target.calls) and not is_finite(value):
             raise _FaultError("expected a number that JSON has a form for")
     except Exception as exc:  # noqa: BLE001 (a resolver may raise anything; the record is rejected)
         problems.append(_problem(target, at, value, exc))
@@ -230,7 +231,7 @@ def copied(value: Any) -> Any:
 
 def is_finite(value: Any) -> bool:
     """Say whether JSON has a form for every number in it."""
-    return all(math.isfinite(number) for number in _numbers(value, 0))
+    return value.__class__ in _PLAIN or all(math.isfinite(number) for number in _numbers(value, 0))
 
 
 def _numbers(value: Any, depth: int) -> Iterator[float | Decimal]:

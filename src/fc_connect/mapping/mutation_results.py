@@ -42,7 +42,10 @@ class AliasedRequest(MutationRequest):
     items: tuple[Any, ...] = field(repr=False)
 
     def parse(self, response: Any) -> AliasedResponse:
-        """Say what became of each item; see `parse_aliased_response`."""
+        """Say what became of each item by the whole answer, `{"data": …, "errors": […]}`.
+
+        A client that raises `GraphQLError` has both parts in it.
+        """
         return parse_aliased_response(response, len(self.indexes), self.mutation, self.items)
 
 
@@ -59,7 +62,7 @@ class MutationReject:
 class MutationBatch:
     """Requests for all items but those rejected."""
 
-    requests: tuple[MutationRequest, ...]
+    requests: tuple[AliasedRequest, ...]
     rejects: tuple[MutationReject, ...] = ()
     compat: bool = False
 
