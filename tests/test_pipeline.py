@@ -6,13 +6,14 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from fc_connect import faults
 from fc_connect.errors import ConfigurationError
+from fc_connect.kv.sqlite import SQLiteKV
 from fc_connect.observe import BatchSent, Event
 from fc_connect.pipeline import FileOutcome
 from fc_connect.sandbox import Fault, FaultKind, Sandbox
@@ -506,3 +507,23 @@ def test_what_was_sent_is_forgotten_only_once_the_record_says_that_it_no_longer_
         faults.install(None)
 
     assert seen[0] == ((FileStatus.PROCESSING, 1) if then == "changed" else (FileStatus.SUPERSEDED, 0))
+
+
+def test_files_that_wait_for_their_worker_do_not_ask_the_store_for_the_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A survey looks at a page of files each time one was taken: a round trip for each of them took most of a run."""
+    asked = 0
+    now = SQLiteKV.now
+
+    def counted(self: SQLiteKV) -> datetime:
+        nonlocal asked
+        asked += 1
+        return now(self)
+
+    for number in range(30):
+        shop.stock(f"{number:02d}.csv", warehouse="W1", rows=1, age=number)
+    monkeypatch.setattr(SQLiteKV, "now", counted)
+
+    assert shop.run().success
+    assert asked < 10 * 30

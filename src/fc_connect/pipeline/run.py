@@ -212,13 +212,13 @@ class Run:
             self.completed_before += 1
 
     def _rests(self, record: FileRecord) -> bool:
-        now = self.state.kv.now()
         if record.status is not FileStatus.FAILED or record.next_attempt_at is None:
             return False
         was_changed = (
             record.plan is not None and record.plan.mapping_digest != self.ingest.planner.plan_digest
         )
-        if was_changed or record.next_attempt_at <= now:
+        # The time last: to ask the store for it is a round trip, and a survey looks at a whole page of files.
+        if was_changed or record.next_attempt_at <= self.state.kv.now():
             return False
         reason = (
             f"failed {record.attempts} times ({record.error}); tried again after "
