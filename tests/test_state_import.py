@@ -187,6 +187,18 @@ def test_what_was_half_imported_is_finished_with_the_same_file_alone() -> None:
     pytest.fail("nothing was ever half imported")
 
 
+def test_an_import_that_an_earlier_version_began_is_finished() -> None:
+    with open_kv("memory:") as kv:
+        importing = StateSchema(version=1, condition=Condition.IMPORTING)
+        kv.set(Schema(kv, "other").key, to_json(importing))
+        kv.set(("other", "fence", "a.csv"), 1)
+        kv.set(("other", "sync"), {})
+
+        import_state(kv, workflow_id="other", file=an_export("a.csv"))
+
+        assert StateService(kv, workflow_id="other").get_sync_state().files_completed == 1
+
+
 def test_fencing_tokens_of_a_cleared_state_do_not_go_back() -> None:
     with open_kv("memory:") as kv:
         state = StateService(kv, workflow_id="other")

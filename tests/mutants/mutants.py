@@ -417,6 +417,14 @@ LEDGERS = (
         caught_by=("doubt",),
     ),
     Mutant(
+        name="look-up-waits-from-the-intent",
+        file="pipeline/doubt.py",
+        old="left = _SETTLE - timedelta(seconds=asked_at - since)",
+        new="left = _SETTLE - (self._state.kv.now() - record.at)",
+        harm="A request that was given up just now counts as lost, since its intent is old, and is sent again.",
+        caught_by=("doubt-waits",),
+    ),
+    Mutant(
         name="mark-without-the-locks",
         file="state/service.py",
         old="sync = self._mark([record], leases)",
@@ -474,6 +482,37 @@ LEDGERS = (
     ),
 )
 
+TRANSFERS = (
+    Mutant(
+        name="import-looks-before-it-closes",
+        file="state/transfer.py",
+        old="    stamp = _note(kv, schema.key, stamp, looking)\n    if not _is_empty(kv, workflow):\n",
+        new=(
+            "    is_empty = _is_empty(kv, workflow)\n"
+            "    stamp = _note(kv, schema.key, stamp, looking)\n"
+            "    if not is_empty:\n"
+        ),
+        harm="A worker that began during an import works on a state that the import writes over.",
+        caught_by=("import",),
+    ),
+    Mutant(
+        name="import-without-its-fence",
+        file="state/transfer.py",
+        old="        write = kv.atomic().check(key, stamp)\n        fences",
+        new="        write = kv.atomic()\n        fences",
+        harm="An import that was overtaken by another writes on into a state at work.",
+        caught_by=("import",),
+    ),
+    Mutant(
+        name="import-takes-tokens-back",
+        file="state/transfer.py",
+        old="value = max(line.value, tokens[name]) if name in tokens else line.value",
+        new="value = line.value",
+        harm="Tokens begin anew where a state is imported into one that was cleared.",
+        caught_by=("import",),
+    ),
+)
+
 JOBS = (
     Mutant(
         name="daily-job-not-looked-at-again-under-the-lock",
@@ -514,4 +553,4 @@ JOBS = (
     ),
 )
 
-MUTANTS = (*SQLITE, *REDIS, *POSTGRESQL, *MEMORY_AND_KEYS, *LEASES, *LEDGERS, *JOBS)
+MUTANTS = (*SQLITE, *REDIS, *POSTGRESQL, *MEMORY_AND_KEYS, *LEASES, *LEDGERS, *TRANSFERS, *JOBS)

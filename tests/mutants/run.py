@@ -61,6 +61,8 @@ DETECTORS: dict[str, tuple[str, ...]] = {
     "laws": _suite("tests/test_state_laws.py"),
     "pipeline": _suite("tests/test_pipeline.py"),
     "doubt": _suite("tests/test_doubt.py"),
+    "doubt-waits": _suite("tests/test_pipeline_doubt.py"),
+    "import": _suite("tests/test_state_import.py"),
     "crash": _suite("tests/crash/test_points.py", "killed_at_any_point"),
     "histories-memory": _histories("memory", 150),
     "histories-sqlite": _histories("sqlite", 100),

@@ -144,7 +144,7 @@ def _close(kv: KVStore, schema: Schema, workflow: str, summary: TransferSummary)
     stamp = None if entry is None else entry.versionstamp
     importing = StateSchema(version=summary.schema, condition=Condition.IMPORTING, export=summary.sha256)
     if found is not None and found.condition is Condition.IMPORTING:
-        if found.export != summary.sha256 and not _is_empty(kv, workflow):
+        if found.export not in {None, summary.sha256} and not _is_empty(kv, workflow):
             raise StateConflictError(
                 f"An import of another file into {workflow!r} was cut short, and this one would mix two: nothing was "
                 "changed. Import that file again."
@@ -315,9 +315,8 @@ def _put(kv: KVStore, workflow: str, page: list[_Line], key: Key, stamp: str) ->
         tokens = {entry.key: count_from(entry) for entry in kv.get_many(fences) if entry is not None}
         for line in page:
             name = (workflow, *line.key)
-            value = (
-                max(line.value, tokens[name]) if name in tokens else line.value
-            )  # they only grow, for ever
+            # Tokens only grow, for ever.
+            value = max(line.value, tokens[name]) if name in tokens else line.value
             write.set(name, value, expire_in=_EXPIRY.get(str(line.key[0])))
         try:
             if not write.commit().ok:
