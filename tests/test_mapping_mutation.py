@@ -224,6 +224,8 @@ def test_a_mapping_that_makes_no_sound_query_is_refused(config: dict[str, Any], 
     [
         ({"source": "x", "resolver": "sdk.parsInt"}, "did you mean 'sdk.parseInt'"),
         ({"source": "x", "resolver": "nothing.like.it"}, "known: "),
+        ({"source": "x", "resolver": "hasOwnProperty"}, "there is no resolver"),
+        ({"source": "x", "resolver": "constructor"}, "there is no resolver"),
         ({"source": "x", "resolver": "trim", "transform": "trim"}, "give one"),
         ({"source": "x", "resolver": [5]}, "expected a name"),
         ({"source": "x", "resolver": "split"}, "needs options: separator"),
@@ -471,6 +473,15 @@ def test_items_may_name_their_fields_and_nest(key: str) -> None:
             {"sku": "A", "value": 1, "lots": [{"no": 1, "order": "R1"}, {"no": 2, "order": "R1"}]},
             {"sku": "B"},
         ]
+    }
+
+
+def test_an_item_without_fields_is_a_fault_and_no_empty_object() -> None:
+    items = {"source": "items", "isArray": True, "fields": {"sku": "sku"}}
+
+    assert faults({"items": items}, {"items": ["A"]}) == {"input.items[0]": "expected an object"}
+    assert mapped({"items": {**items, "fields": {"sku": "#text"}}}, {"items": ["A"]}) == {
+        "items": [{"sku": "A"}]
     }
 
 

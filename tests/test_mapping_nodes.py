@@ -126,6 +126,22 @@ def test_nodes_are_read_by_their_name() -> None:
     assert found["success"]
 
 
+def test_a_node_of_xml_is_read_like_xml_in_a_record_of_json() -> None:
+    xml = '<O><Name l="en">Foo</Name><Item sku="A"><Tag x="1">t</Tag></Item></O>'
+
+    found = outcome(
+        {
+            "name": "$o.O.Name",
+            "both": {"resolver": {"name": "sdk.concat", "sources": ["$o.O.Name", "id"], "separator": "/"}},
+            "items": {"source": "$o.O.Item", "isArray": True, "fields": {"sku": "@sku", "tag": "Tag"}},
+        },
+        {"id": 1, "o": xml},
+        nodes={"o": {"extract": "o", "parse": "xml"}},
+    )
+
+    assert found["data"] == {"name": "Foo", "both": "Foo/1", "items": [{"sku": "A", "tag": "t"}]}
+
+
 def test_entities_are_decoded_once() -> None:
     found = outcome({"text": "$n"}, {"n": "&amp;#60;"}, nodes={"n": {"extract": "n", "unescape": True}})
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pickle
 from collections import UserDict
+from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -325,3 +328,23 @@ def test_a_path_is_a_value_that_pickles(text: str) -> None:
     assert again == path == parse_path(text)
     assert again.read({"a": [{"b": {"@c": 1}}]}) == path.read({"a": [{"b": {"@c": 1}}]})
     assert str(again) == text
+
+
+COMPLIANCE = os.environ.get("JSONPATH_CTS")
+
+
+@pytest.mark.skipif(
+    COMPLIANCE is None, reason="JSONPATH_CTS doesn't name the cts.json of the compliance suite"
+)
+def test_jsonpath_passes_the_compliance_suite() -> None:
+    cases = json.loads(FilePath(COMPLIANCE or "").read_text(encoding="utf-8"))["tests"]
+
+    for case in cases:
+        if case.get("invalid_selector"):
+            with pytest.raises(ConfigurationError):
+                jsonpath.find(case["selector"], None)
+            continue
+        path = parse_path(case["selector"])
+        found = path.read(case["document"])
+        values = found if path.is_plural else [] if found is ABSENT else [found]
+        assert values in case.get("results", [case.get("result")]), case["name"]

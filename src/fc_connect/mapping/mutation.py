@@ -128,6 +128,7 @@ class GraphQLMutationMapper:
             return
         problems = _unknown(config)
         self._nodes = compile_nodes(config.get("nodes"), problems)
+        self._xml_nodes = frozenset(node.name for node in self._nodes if node.parse == "xml")
         self._plan = self._compiled(own, environment or {}, problems)
         self._document = self._documented(problems)
         self._per_batch = _batch_size(config, problems)
@@ -356,6 +357,7 @@ class GraphQLMutationMapper:
             nodes=nodes,
             context=known,
             is_xml=self._is_xml,
+            xml_nodes=self._xml_nodes,
             has_fields=self._config.get("fields") is not None,
         )
         variables = evaluated(self._plan, scope, problems)

@@ -52,6 +52,9 @@ class Scope:
     nodes: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     is_xml: bool = False
+    """Whether `current` is XML: one element is a list of one, and an element with attributes has a text."""
+    xml_nodes: frozenset[str] = frozenset()
+    """The nodes that are."""
     has_fields: bool = False
     """Whether the mapping has `fields`: there, a path in an item once meant the record."""
     is_item: bool = False
@@ -66,6 +69,11 @@ class Scope:
             return path.read(self.context)
         node = self.nodes.get(path.origin, ABSENT)
         return ABSENT if node is ABSENT else path.read(node)
+
+    def for_value_of(self, path: Path | None) -> Scope:
+        """Return the scope with what is known of values at the path."""
+        is_xml = path is not None and path.origin in self.xml_nodes
+        return replace(self, is_xml=True) if is_xml and not self.is_xml else self
 
     def record(self) -> Any:
         """Return what a resolver of one's own sees: the record, with the nodes as `$name`."""
@@ -95,6 +103,7 @@ def _value(target: Target, scope: Scope, problems: list[FieldProblem], at: str) 
     known = len(problems)
     try:
         value = _read(target, scope)
+        scope = scope.for_value_of(target.path)
         if target.is_list:
             value = _list(target, value, scope, problems, at)
         elif target.children is not None:
@@ -138,8 +147,7 @@ def _object(target: Target, value: Any, scope: Scope, problems: list[FieldProble
         return evaluated(target.children, scope, problems, at)
     if value is ABSENT or value is None:
         return ABSENT
-    if not isinstance(value, Mapping):
-        raise _FaultError("expected an object")
+    _demand_object(value, target.children)
     return evaluated(target.children, replace(scope, current=value), problems, at)
 
 
@@ -165,8 +173,7 @@ def _item(target: Target, item: Any, scope: Scope, problems: list[FieldProblem],
             if not is_finite(item):
                 raise _FaultError("expected a number that JSON has a form for")
             return None if item is ABSENT else item
-        if item is None:
-            raise _FaultError("expected an object")
+        _demand_object(item, target.children)
     except Exception as exc:  # noqa: BLE001 (as in _value)
         problems.append(_problem(target, at, item, exc))
         return None
@@ -208,11 +215,23 @@ class Concat:
         self._separator = separator
 
     def __call__(self, scope: Scope) -> str | None:
-        values = (text_of(scope.read(path)) if scope.is_xml else scope.read(path) for path in self._paths)
+        values = (
+            text_of(scope.read(path)) if scope.for_value_of(path).is_xml else scope.read(path)
+            for path in self._paths
+        )
         texts = [
             to_string(value) for value in values if value is not ABSENT and value is not None and value != ""
         ]
         return self._separator.join(texts) if texts else None
+
+
+def _demand_object(value: Any, children: Sequence[Target]) -> None:
+    """Refuse what has no fields to read, unless one of them reads the value itself."""
+    if not isinstance(value, Mapping) and (
+        value is None
+        or not any(each.path is not None and each.path.text in {"#text", "$"} for each in children)
+    ):
+        raise _FaultError("expected an object")
 
 
 def _problem(target: Target, at: str, value: Any, exc: Exception) -> FieldProblem:
