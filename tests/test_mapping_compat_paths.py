@@ -76,3 +76,11 @@ def test_xml_is_read_from_text_or_from_a_record() -> None:
     assert resolver.resolve("<o><n>012</n></o>", "o.n") == 12
     assert resolver.resolve({"o": {"#text": "x", "@a": "1"}}, "o") == "x"
     assert resolver.resolve({"@a": "1"}, "@a") == "1"
+
+
+def test_xml_that_is_broken_is_an_error_of_the_path() -> None:
+    resolver = UniversalPathResolver("xml")
+
+    with pytest.raises(PathResolutionError, match="mismatched tag"):
+        resolver.resolve("<o></n>", "o")
+    assert not resolver.exists("<o></n>", "o")

@@ -211,6 +211,7 @@ def test_values_are_never_part_of_the_query() -> None:
         ({"sourceFormat": "csv"}, "Unsupported source format: csv"),
         ({"returnField": ["id"]}, "did you mean 'returnFields'"),
         ({"customTransforms": {}}, "as `resolvers`"),
+        ({"compat": "yes"}, "expected true or false"),
         ({"aliasBatching": {"mutationsPerBatch": 0}}, "whole numbers from 1"),
     ],
 )
@@ -655,6 +656,19 @@ def test_one_bad_item_is_a_reject_with_its_index_and_the_others_go() -> None:
         "index": 1,
         "error": "input.ref: is required, and is missing or empty",
     }
+
+
+def test_a_broken_document_is_a_reject_like_any_other() -> None:
+    batch = strict({"ref": "O.Ref"}, sourceFormat="xml").batch_map(["<O><Ref>1</Ref></O>", "<O>"])
+
+    assert [reject.index for reject in batch.rejects] == [1]
+    assert "no element found" in str(batch.rejects[0].error)
+    assert not strict({"ref": "O.Ref"}, sourceFormat="xml").map_with_nodes("<O>").success
+    assert (
+        not GraphQLMutationMapper(mapping({"a": "O"}, sourceFormat="xml"), compat=True)
+        .map_safe("<O>")
+        .success
+    )
 
 
 def test_a_batch_keeps_every_argument_with_its_type() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from fc_connect.errors import FieldProblem, MappingError
+from fc_connect.errors import FieldProblem, MappingError, ParseError
 from fc_connect.mapping import javascript as js
 from fc_connect.mapping.compat_paths import UniversalPathResolver, type_name
 from fc_connect.mapping.mutation_fields import copied
@@ -106,7 +106,10 @@ class CompatMutation:
             MappingError: with the SDK's message.
         """
         if self._is_xml and isinstance(data, str | bytes):
-            data = read_xml(data, coerce=True)
+            try:
+                data = read_xml(data, coerce=True)
+            except ParseError as exc:
+                raise MappingError(f"Failed to parse XML: {exc}") from exc
         arguments = self._config.get("arguments")
         found: dict[str, Any] = {}
         if isinstance(arguments, Mapping):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from fc_connect.errors import MappingError
+from fc_connect.errors import MappingError, ParseError
 from fc_connect.mapping.values import ABSENT
 from fc_connect.mapping.xml_records import read_xml, text_of
 
@@ -44,7 +44,10 @@ class UniversalPathResolver:
         if not isinstance(path, str):
             raise PathResolutionError("Failed to resolve path: path.split is not a function")
         if self._is_xml and isinstance(data, str | bytes):
-            data = read_xml(data, coerce=True)
+            try:
+                data = read_xml(data, coerce=True)
+            except ParseError as exc:
+                raise PathResolutionError(f"Failed to resolve path: {exc}") from exc
         if self._is_flat and isinstance(data, Mapping) and path in data:
             return data[path]
         if self._is_xml and path.startswith("@"):

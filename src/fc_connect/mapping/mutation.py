@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from fc_connect.errors import ConfigurationError, FieldProblem, MappingError
+from fc_connect.errors import ConfigurationError, FieldProblem, MappingError, ParseError
 from fc_connect.mapping.aliases import AliasedResponse, parse_aliased_response
 from fc_connect.mapping.compat_mutation import CompatMutation
 from fc_connect.mapping.compat_nodes import CompatNodes
@@ -368,7 +368,10 @@ class GraphQLMutationMapper:
         if isinstance(record, str | bytes):
             if not self._is_xml:
                 raise MappingError("A record is an object; text is read where sourceFormat is xml.")
-            return read_xml(record)
+            try:
+                return read_xml(record)
+            except ParseError as exc:
+                raise MappingError(f"The record can't be read: {exc}") from exc
         if not isinstance(record, Mapping):
             raise MappingError(f"A record is an object, not {type(record).__name__}.")
         return record
@@ -449,6 +452,8 @@ def _shown(problem: FieldProblem) -> str:
 
 def _unknown(config: Mapping[str, Any]) -> list[str]:
     problems = []
+    if not isinstance(config.get("compat", False), bool):
+        problems.append(f"compat: expected true or false, not {config['compat']!r}")
     for name in config:
         if name == "customTransforms":
             problems.append("customTransforms: functions are given to the constructor, as `resolvers`")
