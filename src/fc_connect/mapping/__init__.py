@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         combine_resolvers,
         resolver,
     )
+    from fc_connect.mapping.compat_paths import PathResolutionError, UniversalPathResolver
     from fc_connect.mapping.config import CompatMapping, FieldConfig, MappingConfig, load_mapping
     from fc_connect.mapping.coverage import Coverage, coverage_of
     from fc_connect.mapping.draft import Draft, DraftOptions, draft_for_type
@@ -88,6 +89,7 @@ __all__ = [
     "NodesOutcome",
     "Outline",
     "Path",
+    "PathResolutionError",
     "Reject",
     "Resolution",
     "ResolverBuilder",
@@ -95,6 +97,7 @@ __all__ = [
     "SchemaFile",
     "SourceProfiler",
     "UniversalMapper",
+    "UniversalPathResolver",
     "assert_valid_config",
     "batch_entity_type",
     "batch_schema",
@@ -162,6 +165,7 @@ _HOMES = {
     "NodesOutcome": "mutation_results",
     "Outline": "outline",
     "Path": "paths",
+    "PathResolutionError": "compat_paths",
     "Reject": "mapper",
     "Resolution": "builder",
     "ResolverBuilder": "builder",
@@ -169,6 +173,7 @@ _HOMES = {
     "SchemaFile": "schema",
     "SourceProfiler": "analyze",
     "UniversalMapper": "mapper",
+    "UniversalPathResolver": "compat_paths",
     "assert_valid_config": "mutation_config",
     "batch_entity_type": "batch_entities",
     "batch_schema": "batch_entities",
