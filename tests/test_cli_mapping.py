@@ -411,6 +411,60 @@ def test_validation_ends_as_its_help_says(things: Path) -> None:
     assert code_of("mapping", "validate", "-s", "nothing.graphql", "clean.json") == 3
 
 
+def test_validation_tries_the_mapping_on_a_sample(things: Path) -> None:
+    put_mapping(things, total={"source": "total", "resolver": "sdk.parseFloat"})
+    check = ("mapping", "validate", "m.json", "-s", "schema.graphql", "--sample", "things.json", "--json")
+
+    good = json.loads(fc(*check).stdout)[0]
+    bad_record = json.dumps({"ref": "T2", "total": "x", "lines": [{"sku": "A", "qty": 1}]})
+    (things / "things.json").write_text(THINGS.replace("]}]", f"]}}, {bad_record}]"))
+    mixed = json.loads(fc(*check).stdout)[0]
+    (things / "things.json").write_text(f"[{bad_record}]")
+    bad = json.loads(fc(*check).stdout)[0]
+
+    assert (good["sample"], good["valid"], good["warnings"]) == (
+        {"records": 1, "rejected": 0, "misfits": 0},
+        True,
+        [],
+    )
+    assert (mixed["sample"]["rejected"], mixed["valid"]) == (1, True)
+    assert mixed["warnings"][0]["message"] == (
+        "1 of 2 records of the sample rejected: expected a number; first in record 2: 'x'"
+    )
+    assert (bad["valid"], [each["code"] for each in bad["errors"]]) == (False, ["SAMPLE_REJECTED"])
+
+
+def test_entities_of_a_sample_that_the_target_would_refuse_are_errors(things: Path) -> None:
+    put_mapping(things, ref={"source": "total", "required": True})
+
+    validated = fc("mapping", "validate", "m.json", "-s", "schema.graphql", "--sample", "things.json")
+
+    assert validated.exit_code == 1
+    assert "1 of 1 sample records mapped" in validated.output
+    assert "✗ ref: 1 of 1 records of the sample would be refused: expected text (String)" in validated.output
+
+
+def test_variables_of_a_sample_are_checked_for_a_mutation(things: Path) -> None:
+    new = ("mapping", "new", "--sample", "things.json", "-s", "schema.graphql", "--mutation", "createThing")
+    fc(*new, "-o", "m.json")
+    content = written(things, "m.json")
+    content["arguments"]["input"]["ref"] = {"source": "total", "required": True}
+    (things / "m.json").write_text(json.dumps(content))
+
+    validated = fc("mapping", "validate", "m.json", "-s", "schema.graphql", "--sample", "things.json")
+
+    assert "ref: 1 of 1 records of the sample would be refused: expected text (String)" in validated.output
+
+
+def test_what_only_the_pipeline_gives_is_no_fault_of_the_mapping(things: Path) -> None:
+    put_mapping(things, ref={"source": "$context.ref", "required": True})
+
+    validated = fc("mapping", "validate", "m.json", "-s", "schema.graphql", "--sample", "things.json")
+
+    assert validated.exit_code == 0, validated.output
+    assert "the sample wasn't mapped: it reads $context" in validated.output
+
+
 def test_a_schema_that_can_not_be_fetched_is_no_pass(things: Path) -> None:
     put_mapping(things)
     with FluentServer() as server:

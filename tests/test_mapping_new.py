@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any
 
 import graphql
@@ -381,6 +383,36 @@ def test_a_large_schema_with_inputs_that_hold_themselves_is_drafted() -> None:
 )
 def test_an_input_is_named_after_its_thing(type_name: str, noun: str) -> None:
     assert noun_of(type_name) == noun
+
+
+def _all_inputs() -> list[Any]:
+    sandbox = resources.files("fc_connect.sandbox") / "schema.graphql"
+    types = load_schema(sandbox.read_text("utf-8")).type_map.values()
+    return [each for each in types if isinstance(each, graphql.GraphQLInputObjectType)]
+
+
+@pytest.mark.parametrize("expected", _all_inputs(), ids=lambda each: each.name)
+@pytest.mark.parametrize("optional", ["all", "none", None])
+def test_a_draft_lacks_nothing_but_decisions(expected: graphql.GraphQLInputObjectType, optional: Any) -> None:
+    columns = dict.fromkeys(list(expected.fields)[::2], "x")
+    for seen in (None, profiles(columns)):
+        draft = draft_for_type(expected, seen, is_flat=True, options=DraftOptions(optional=optional))
+
+        root = outline_of({"fields": draft.fields}).roots[""]
+        errors = [each for each in check_fit(root, expected).findings if each.severity == "error"]
+        assert {each.code for each in errors} <= {"TODO"}, errors
+        assert {each.path for each in errors} <= set(draft.todos)
+
+
+@pytest.mark.parametrize("name", ["createOrder", "createLocation", "updateOrder", "createVariantProduct"])
+def test_a_drafted_mutation_can_be_used_as_soon_as_it_is_decided(name: str) -> None:
+    text = (resources.files("fc_connect.sandbox") / "schema.graphql").read_text("utf-8")
+    content, _ = draft_mutation_file(name, load_schema(text))
+    decided = json.loads(re.sub(r"TODO: path of (?:the list )?", "", json.dumps(content)))
+
+    mapper = GraphQLMutationMapper(decided, schema=load_schema(text))
+
+    assert f"{name}(input: $input)" in mapper.query
 
 
 # A mutation

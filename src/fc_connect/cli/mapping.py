@@ -19,7 +19,7 @@ from fc_connect.cli.mapping_reports import (
     inspection_text,
 )
 from fc_connect.cli.options import json_option, print_json, say
-from fc_connect.cli.samples import read_sample, sample_options
+from fc_connect.cli.samples import Sample, read_sample, sample_options
 from fc_connect.cli.schema_options import SchemaOrigin, schema_options, write_whole
 from fc_connect.errors import ConfigurationError, FCConnectError
 
@@ -88,8 +88,12 @@ def mapping() -> None:
 )
 @click.option("--entity", help="Kind of a batch's entities, where the file doesn't say it: INVENTORY.")
 @click.option(
-    "--sample", "sample_file", type=click.Path(path_type=Path), help="A CSV file: are its columns there?"
+    "--sample",
+    "sample_file",
+    type=click.Path(path_type=Path),
+    help="A file of the source: its records are mapped, and the entities checked.",
 )
+@sample_options
 @click.option(
     "--resolvers", "resolvers_file", type=click.Path(path_type=Path), help="File of resolvers of your own."
 )
@@ -104,6 +108,11 @@ def validate(
     type_name: str | None,
     entity: str | None,
     sample_file: Path | None,
+    file_format: str | None,
+    delimiter: str | None,
+    encoding: str,
+    at: str | None,
+    records: int,
     resolvers_file: Path | None,
     strict: bool,
     quiet: bool,
@@ -115,6 +124,9 @@ def validate(
     target is there; constants and resolvers fit the types. The type is that of the mutation, or what the file says
     (`entityType`, `metadata: {type}`), or what the options say. A TODO is an error.
 
+    With --sample the first records of a file are mapped too: a record that is rejected is a warning (an error where
+    all are), and an entity that the target would refuse an error.
+
     \b
     Examples:
       fc-connect mapping validate stock.mapping.json
@@ -123,7 +135,20 @@ def validate(
     """
     from fc_connect.mapping import inspect_mapping
 
-    expected = _expectation(origin, type_name, entity, sample_file, resolvers_file)
+    sample = (
+        None
+        if sample_file is None
+        else read_sample(
+            sample_file,
+            file_format=file_format,
+            delimiter=delimiter,
+            encoding=encoding,
+            records=records,
+            at=at,
+            keep=True,
+        )
+    )
+    expected = _expectation(origin, type_name, entity, sample, resolvers_file)
     found = [inspect_mapping(path, expected) for path in _paths(files)]
     if as_json:
         print_json([each.to_dict() for each in found])
@@ -266,7 +291,7 @@ def _expectation(
     origin: SchemaOrigin,
     type_name: str | None,
     entity: str | None,
-    sample_file: Path | None,
+    sample: Sample | None,
     resolvers_file: Path | None,
 ) -> Expectation:
     from fc_connect.mapping import Expectation
@@ -276,12 +301,6 @@ def _expectation(
     kept = origin.load()
     if type_name is not None and kept is None:
         raise click.UsageError("--type needs a schema: --schema FILE, or an account (--profile, --endpoint).")
-    columns = None
-    if sample_file is not None:
-        sample = read_sample(sample_file, records=1)
-        if sample.format != "csv":
-            raise click.UsageError("--sample takes a CSV file here: only its columns are looked at.")
-        columns = [each.path for each in sample.profiles]
     resolvers = {}
     if resolvers_file is not None:
         from fc_connect.pipeline.resolvers import load_resolvers
@@ -291,7 +310,10 @@ def _expectation(
         schema=None if kept is None else kept.schema,
         type_name=type_name,
         entity_type=entity,
-        columns=columns,
+        columns=[each.path for each in sample.profiles]
+        if sample is not None and sample.format == "csv"
+        else None,
+        records=None if sample is None else sample.records,
         resolvers=resolvers,
     )
 

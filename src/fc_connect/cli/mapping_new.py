@@ -115,7 +115,7 @@ def new(
         click.echo(printable_json(text), nl=False)
     else:
         write_whole(output, text)
-    _tell_of_draft(draft, sample, output)
+    _tell_of_draft(draft, sample, output, origin)
     return 0
 
 
@@ -220,7 +220,7 @@ def _json_by_field(content: Mapping[str, Any]) -> str:
     return shown(content, 0) + "\n"
 
 
-def _tell_of_draft(draft: Draft, sample: Sample | None, output: Path | None) -> None:
+def _tell_of_draft(draft: Draft, sample: Sample | None, output: Path | None, origin: SchemaOrigin) -> None:
     where = "The mapping" if output is None else f"wrote {output}"
     parts = [f"{draft.matched} fields filled in"] if sample is not None or draft.matched else []
     waiting = len(draft.todos)
@@ -239,4 +239,6 @@ def _tell_of_draft(draft: Draft, sample: Sample | None, output: Path | None) -> 
     for note in draft.notes[:5]:
         say(f"  note: {note}", err=True)
     if output is not None:
-        say(f"Next: fc-connect mapping validate {output}", err=True)
+        against = "" if origin.file is None else f" --schema {origin.file}"
+        tried = "" if sample is None else f" --sample {sample.path}"
+        say(f"Next: fc-connect mapping validate {output}{against}{tried}", err=True)

@@ -39,7 +39,7 @@ def inspection_text(found: Inspection, *, is_quiet: bool, is_strict: bool) -> It
     is_bad = bool(found.errors) or (is_strict and bool(found.warnings))
     yield (
         f"{'✗' if is_bad else '✓'} {one_line(found.file)}: {against}{counted}"
-        f"{_counted(len(found.errors), 'error')}, {_counted(len(found.warnings), 'warning')}"
+        f"{_counted(len(found.errors), 'error')}, {_counted(len(found.warnings), 'warning')}{_tried(found)}"
     )
     yield from _limited(
         f"  ✗ {one_line(f'{each.path}: ' if each.path else '')}{one_line(each.message)}"
@@ -184,6 +184,15 @@ def _limited(lines: Iterable[str]) -> Iterable[str]:
             left += 1
     if left:
         yield f"  … {left:,} more: --json shows all"
+
+
+def _tried(found: Inspection) -> str:
+    trial = found.trial
+    return (
+        ""
+        if trial is None
+        else f"; {trial.records - trial.rejected:,} of {trial.records:,} sample records mapped"
+    )
 
 
 def _placed(finding: Finding) -> str:

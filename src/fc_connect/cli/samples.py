@@ -53,6 +53,8 @@ class Sample:
     """Of a CSV file."""
     records_at: str = ""
     """Path of the list in the document that was taken for the records."""
+    records: tuple[dict[str, Any], ...] = ()
+    """Those that were read, where they were to be kept."""
 
     @property
     def profiles(self) -> list[FieldProfile]:
@@ -67,6 +69,7 @@ def read_sample(
     encoding: str = "utf-8",
     records: int = 1000,
     at: str | None = None,
+    keep: bool = False,
 ) -> Sample:
     """Read the first records of a file and profile them.
 
@@ -74,6 +77,7 @@ def read_sample(
         file_format: one of FORMATS; None goes by the file's name.
         delimiter: of a CSV file; None takes the one that its first line has most of.
         at: path of the list of records in a JSON or XML document; None takes the one nearest to the top.
+        keep: also return the records themselves.
 
     Raises:
         ConfigurationError: the file can't be read, or holds no records.
@@ -89,6 +93,7 @@ def read_sample(
     is_flat = kind in {"csv", "parquet"}
     profiler = SourceProfiler(is_flat=kind == "csv")
     bad: list[str] = []
+    kept: list[dict[str, Any]] = []
     bad_count = 0
     has_more = False
     source = _Source(path, kind, delimiter=delimiter or ",", encoding=encoding, at=at)
@@ -97,6 +102,8 @@ def read_sample(
             has_more = True
         elif isinstance(each, dict):
             profiler.add(each)
+            if keep:
+                kept.append(each)
         else:
             bad_count += 1
             bad += [each if isinstance(each, str) else f"is {type(each).__name__}, and no object"][
@@ -115,6 +122,7 @@ def read_sample(
         bad_count=bad_count,
         delimiter=delimiter if kind == "csv" else None,
         records_at=source.records_at,
+        records=tuple(kept),
     )
 
 

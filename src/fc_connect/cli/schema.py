@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from fc_connect.cli.options import json_option, print_json, say
 from fc_connect.cli.schema_options import SchemaOrigin, connection_options, fetch_schema, write_whole
 from fc_connect.clock import SystemClock
 from fc_connect.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from fc_connect.mapping import SchemaFile
 
 __all__ = ["schema"]
 
@@ -63,7 +66,9 @@ def fetch(origin: SchemaOrigin, output: Path, file_format: str | None) -> int:
         click.echo(text, nl=False)
         return 0
     write_whole(output, text)
-    counted = _described(output)
+    from fc_connect.mapping import read_schema_file
+
+    counted = _described(read_schema_file(output))
     say(
         f"wrote {output}: {counted['types']:,} types, {counted['inputs']:,} of them inputs; "
         f"{counted['queries']:,} queries, {counted['mutations']:,} mutations; from {address}"
@@ -92,10 +97,13 @@ def validate(schema_file: Path, documents: tuple[Path, ...], as_json: bool) -> i
       fc-connect schema validate schema.graphql
       fc-connect schema validate schema.json --document create-order.graphql
     """
-    described = _described(schema_file)
+    from fc_connect.mapping import read_schema_file
+
+    kept = read_schema_file(schema_file)
+    described = _described(kept)
     faults: list[str] = described["faults"]
     for path in documents:
-        faults += _faults_of_document(schema_file, path)
+        faults += _faults_of_document(kept, path)
     if as_json:
         print_json({"file": str(schema_file), "valid": not faults, **described})
         return 1 if faults else 0
@@ -110,10 +118,9 @@ def validate(schema_file: Path, documents: tuple[Path, ...], as_json: bool) -> i
     return 1 if faults else 0
 
 
-def _described(path: Path) -> dict[str, Any]:
-    from fc_connect.mapping import describe_schema, read_schema_file
+def _described(kept: SchemaFile) -> dict[str, Any]:
+    from fc_connect.mapping import describe_schema
 
-    kept = read_schema_file(path)
     age = kept.age(now=SystemClock().now())
     return {
         **describe_schema(kept.schema),
@@ -123,11 +130,11 @@ def _described(path: Path) -> dict[str, Any]:
     }
 
 
-def _faults_of_document(schema_file: Path, path: Path) -> list[str]:
-    from fc_connect.mapping import check_document, read_schema_file
+def _faults_of_document(kept: SchemaFile, path: Path) -> list[str]:
+    from fc_connect.mapping import check_document
 
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, ValueError) as exc:
         raise ConfigurationError(f"{path} can't be read: {exc}") from exc
-    return [f"{path}: {fault}" for fault in check_document(read_schema_file(schema_file).schema, text)]
+    return [f"{path}: {fault}" for fault in check_document(kept.schema, text)]

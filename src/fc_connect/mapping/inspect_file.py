@@ -19,6 +19,7 @@ from fc_connect.mapping.mutation import GraphQLMutationMapper
 from fc_connect.mapping.mutation_config import ConfigIssue, validate_mapping_config
 from fc_connect.mapping.outline import Outline, read_outline
 from fc_connect.mapping.schema import input_type, mutation_field, object_type
+from fc_connect.mapping.trial import Trial, context_names, try_records
 
 __all__ = ["Expectation", "Inspection", "inspect_mapping"]
 
@@ -33,7 +34,9 @@ class Expectation:
     type_name: str | None = None
     entity_type: str | None = None
     columns: Sequence[str] | None = None
-    """Of the files that it will read."""
+    """Of the files that it will read, where they have columns."""
+    records: Sequence[Mapping[str, Any]] | None = None
+    """A sample, which is mapped."""
     resolvers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
@@ -48,6 +51,8 @@ class Inspection:
     """Name of the type, or types; empty where there was none to hold it against."""
     findings: list[Finding] = field(default_factory=list)
     fields: list[FieldState] = field(default_factory=list)
+    trial: Trial | None = None
+    """What became of the records of a sample; None where none was tried."""
 
     @property
     def errors(self) -> list[Finding]:
@@ -70,6 +75,7 @@ class Inspection:
             "errors": [each.to_dict() for each in self.errors],
             "warnings": [each.to_dict() for each in self.warnings],
             "stats": self.coverage.stats(),
+            **({} if self.trial is None else {"sample": self.trial.stats()}),
         }
 
     def take(self, fit: Fit) -> None:
@@ -87,49 +93,85 @@ def inspect_mapping(path: Path, expected: Expectation) -> Inspection:
     """
     outline, content = read_outline(path)
     found = Inspection(file=str(path), operation=outline.operation or "", direction=outline.direction)
-    found.findings += _format_findings(path, outline, content, expected)
     if outline.kind == "mutation":
-        _against_mutation(found, outline, expected)
+        produce = _mutation_format(found, content, expected)
+        types = _against_mutation(found, outline, expected)
     elif outline.direction == "extract":
-        _against_record(found, outline, expected)
+        produce = _universal_format(found, path, content, expected)
+        types = _against_record(found, outline, expected)
     else:
-        _against_input(found, outline, expected)
+        produce = _universal_format(found, path, content, expected)
+        types = _against_input(found, outline, expected)
+    is_open = any(each.code == "TODO" for each in found.findings)
+    if expected.records is not None and produce is not None and not is_open:
+        found.trial = try_records(expected.records, produce, types)
+        found.findings += found.trial.findings
     return found
 
 
-def _format_findings(
-    path: Path, outline: Outline, content: Mapping[str, Any], expected: Expectation
-) -> list[Finding]:
-    if outline.kind == "mutation":
-        return _mutation_format(content, expected)
+def _universal_format(
+    found: Inspection, path: Path, content: Mapping[str, Any], expected: Expectation
+) -> Callable[[Any], Any] | None:
+    """Check the format; return what maps a record, where that can be had here."""
+    # What the pipeline or the store will give isn't known here, and no fault of the mapping.
+    context = dict.fromkeys(context_names(content))
     try:
         config = load_mapping(path)
-        compile_mapping(config, columns=expected.columns, resolvers=expected.resolvers)
+        tables: dict[str, dict[str, Any]] = {each.kv: {} for each in config.lookups if each.kv is not None}
+        mapper = compile_mapping(
+            config, columns=expected.columns, resolvers=expected.resolvers, context=context, tables=tables
+        )
     except ConfigurationError as exc:
-        problems = exc.problems or (str(exc),)
-        return [_fault(each) for each in problems]
-    return []
+        found.findings += [_fault(each) for each in exc.problems or (str(exc),)]
+        return None
+    if context or tables:
+        if expected.records is not None:
+            why = "it reads $context or a table of the state store, which aren't there"
+            found.findings.append(_warning("SAMPLE_NOT_TRIED", f"the sample wasn't mapped: {why}"))
+        return None
+    if expected.columns is not None:
+        return lambda record: mapper(list(record.values()))
+    return mapper
 
 
-def _mutation_format(content: Mapping[str, Any], expected: Expectation) -> list[Finding]:
+def _mutation_format(
+    found: Inspection, content: Mapping[str, Any], expected: Expectation
+) -> Callable[[Any], Any] | None:
     report = validate_mapping_config(content)
     # The TypeScript SDK knows resolvers by name alone; whether what is written can be used is seen below.
     errors = [each for each in report.errors if each.code != "FIELD_RESOLVER_INVALID_TYPE"]
-    found = [_issue(each, "error") for each in errors]
-    found += [_issue(each, "warning") for each in report.warnings]
+    issues = [_issue(each, "error") for each in errors] + [
+        _issue(each, "warning") for each in report.warnings
+    ]
+    found.findings += issues
     if any(each.code.startswith("SOURCE_FORMAT") for each in errors):
-        return found  # the mapper says the same, and nothing more
+        return None  # the mapper says the same, and nothing more
+    context = dict.fromkeys(context_names(content))
     try:
-        GraphQLMutationMapper(content, resolvers=expected.resolvers, environment=_AnyVariable())
+        mapper = GraphQLMutationMapper(
+            content, resolvers=expected.resolvers, environment=_AnyVariable(), context=context
+        )
     except ConfigurationError as exc:
-        told = {each.path for each in found}
+        told = {each.path for each in issues}
         faults = [_fault(each) for each in exc.problems or (str(exc),)]
-        found += [each for each in faults if each.path not in told]
-    return found
+        found.findings += [each for each in faults if each.path not in told]
+        return None
+    return None if context else lambda record: mapper.map(record).variables
+
+
+def _fault(problem: str) -> Finding:
+    path, colon, said = problem.partition(": ")
+    if not colon or " " in path:
+        return Finding(severity="error", code="FORMAT", path="", message=problem)
+    return Finding(severity="error", code="FORMAT", path=path.removeprefix("fields."), message=said)
 
 
 def _issue(issue: ConfigIssue, severity: Literal["error", "warning"]) -> Finding:
     return Finding(severity=severity, code=issue.code, path=issue.path or "", message=issue.message)
+
+
+def _warning(code: str, message: str) -> Finding:
+    return Finding(severity="warning", code=code, path="", message=message)
 
 
 class _AnyVariable(dict[str, str]):
@@ -145,17 +187,11 @@ class _AnyVariable(dict[str, str]):
         return ""
 
 
-def _fault(problem: str) -> Finding:
-    path, colon, said = problem.partition(": ")
-    if not colon or " " in path:
-        return Finding(severity="error", code="FORMAT", path="", message=problem)
-    return Finding(severity="error", code="FORMAT", path=path.removeprefix("fields."), message=said)
-
-
-def _against_mutation(found: Inspection, outline: Outline, expected: Expectation) -> None:
+def _against_mutation(found: Inspection, outline: Outline, expected: Expectation) -> dict[str, Any]:
+    """Check the arguments; return the types of the variables."""
     schema = expected.schema
     if schema is None:
-        return
+        return {}
     known = mutation_field(schema, outline.operation or "").args
     against = []
     for name, root in outline.roots.items():
@@ -192,12 +228,14 @@ def _against_mutation(found: Inspection, outline: Outline, expected: Expectation
             )
     found.take(missing)
     found.against = ", ".join(against)
+    return {name: argument.type for name, argument in known.items()}
 
 
-def _against_record(found: Inspection, outline: Outline, expected: Expectation) -> None:
+def _against_record(found: Inspection, outline: Outline, expected: Expectation) -> dict[str, Any]:
+    """Check the sources; what comes out of an extract has no type."""
     name = expected.type_name or outline.type_name
     if expected.schema is None:
-        return
+        return {}
     if name is None:
         raise ConfigurationError(
             f"{found.file} doesn't say of which type its records are: --type, or `metadata: {{type: …}}` in the file."
@@ -207,9 +245,11 @@ def _against_record(found: Inspection, outline: Outline, expected: Expectation) 
     found.take(
         check_extract((each for root in outline.roots.values() for each in root.children.values()), record)
     )
+    return {}
 
 
-def _against_input(found: Inspection, outline: Outline, expected: Expectation) -> None:
+def _against_input(found: Inspection, outline: Outline, expected: Expectation) -> dict[str, Any]:
+    """Check the targets; return the type of the entity, under no name."""
     name = expected.type_name or (None if expected.entity_type else outline.type_name)
     entity = expected.entity_type or outline.entity_type
     if name is not None and expected.schema is not None:
@@ -223,8 +263,9 @@ def _against_input(found: Inspection, outline: Outline, expected: Expectation) -
             "or `metadata: {type: …}` in the file."
         )
     else:
-        return
+        return {}
     found.against = wanted.name
     found.operation = found.operation or wanted.name
     for root in outline.roots.values():
         found.take(check_fit(root, wanted, is_text_source=outline.source_format in _TEXT_FORMATS))
+    return {"": wanted}
