@@ -51,9 +51,9 @@ def test_an_object_where_other_records_have_a_list_counts_as_a_list_of_one(is_re
 
 
 def test_keys_that_a_path_can_not_hold_are_quoted() -> None:
-    found = profiled({"a.b": {"c'd": 1}, "@id": "x", "#text": "y", "Qty On Hand": 3})
+    found = profiled({"a.b": {"c'd": 1}, "@id": "x", "#text": "y", "Qty On Hand": 3, "//x": 1, "e'.f": 2})
 
-    assert list(found) == ["['a.b']", "['a.b']['c\\'d']", "@id", "#text", "Qty On Hand"]
+    assert list(found) == ["['a.b']", "['a.b'].c'd", "@id", "#text", "Qty On Hand", "['//x']", "['e\\'.f']"]
 
 
 def test_columns_are_names_and_no_paths() -> None:

@@ -109,7 +109,7 @@ def read_sample(
             bad += [each if isinstance(each, str) else f"is {type(each).__name__}, and no object"][
                 : 5 - len(bad)
             ]
-    if not profiler.records:
+    if not profiler.fields:
         why = f": {bad[0]}" if bad else ""
         raise ConfigurationError(f"{path} holds no records{why}.")
     return Sample(

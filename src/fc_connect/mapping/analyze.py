@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from fc_connect.errors import ConfigurationError
+from fc_connect.mapping.paths import parse_path
 from fc_connect.mapping.shapes import DateForm, TextShape
 
 __all__ = ["FieldProfile", "SourceProfiler", "Suggestion", "path_step", "records_in", "relative_path"]
@@ -23,7 +25,6 @@ _SAMPLE_CHARACTERS = 60
 _ENUM_VALUES = 12
 _ENUM_REPEATS = 3
 _ENUM_CHARACTERS = 40
-_PLAIN = re.compile(r"[^.\[\]@'\"\s$][^.\[\]@'\"]*")
 _DATE_NAME = re.compile(r"date|time|created|updated|expires|expiry|expected|\b(?:at|on|day)\b", re.IGNORECASE)
 _IDENTIFIER_NAME = re.compile(
     r"\b(?:sku|ref|id|code|gtin|ean|upc|isbn|barcode|zip|postcode|postal|phone|number|no|nr)\b", re.IGNORECASE
@@ -58,6 +59,8 @@ class FieldProfile:
     nulls: int = 0
     empty: int = 0
     types: Counter[str] = field(default_factory=Counter)
+    items: Counter[str] = field(default_factory=Counter)
+    """Types of what lists hold."""
     distinct: dict[str, None] = field(default_factory=dict)
     min_length: int | None = None
     max_length: int | None = None
@@ -72,6 +75,13 @@ class FieldProfile:
     @property
     def samples(self) -> list[str]:
         return list(self.distinct)[:_SAMPLES]
+
+    @property
+    def holds_fields(self) -> bool:
+        """Whether every value is an object, or a list of nothing but objects."""
+        return bool(self.value_types) and not (
+            self.value_types - {"object", "list"} or self.items.keys() - {"object"}
+        )
 
     @property
     def missing(self) -> int:
@@ -99,6 +109,7 @@ class FieldProfile:
             self._add_text(value)
         elif kind in {"list", "object"}:
             self.empty += not value
+            self.items.update(map(_kind, value if kind == "list" else ()))
         else:
             self._note(str(value))
             if kind in {"whole number", "number"}:
@@ -117,6 +128,9 @@ class FieldProfile:
             return self._number_suggestion(kinds)
         if kinds == {"boolean"}:
             return Suggestion(looks_like="boolean", resolver=None, why="true and false need no resolver")
+        if kinds <= {"list", "object"} and self.items.keys() - {"object"}:
+            of = ", ".join(name if name == "null" else f"{name}s" for name in sorted(self.items))
+            return Suggestion(looks_like=f"list of {of}", resolver=None, why="is carried over whole")
         if kinds <= {"list"}:
             return Suggestion(looks_like="list", resolver=None, why="map its items with isArray and fields")
         if kinds <= {"object"}:
@@ -311,7 +325,7 @@ class SourceProfiler:
     def _object(self, path: str, value: Mapping[str, Any], depth: int) -> None:
         self._objects[path] += 1
         for name, each in value.items():
-            if name != "#text" or each:  # an empty element of XML that has attributes alone
+            if name != "#text" or each not in (None, ""):  # an element of XML that has attributes alone
                 self._value(path, str(name), each, depth)
 
     def _value(self, parent: str, name: str, value: Any, depth: int) -> None:
@@ -350,8 +364,11 @@ class SourceProfiler:
 
 def path_step(name: str) -> str:
     """Return a key as a path writes it: quoted where it holds what a path has a meaning for."""
-    if _PLAIN.fullmatch(name) or re.fullmatch(r"@[^.\[\]@'\"]+", name) or name == "#text":
-        return name
+    try:
+        if name == "#text" or parse_path(name).steps == (name,):
+            return name
+    except ConfigurationError:
+        pass
     escaped = name.replace("\\", "\\\\").replace("'", "\\'")
     return f"['{escaped}']"
 

@@ -322,8 +322,7 @@ class _Builder:
         there = {
             each.path: each
             for each in self._profiles
-            if each.value_types
-            and not each.value_types - {"object", "list"}
+            if each.holds_fields
             and self._lies_below(each, place.source)
             and (is_list or "list" not in each.value_types)
             and parents & {each.path, f"{each.path}[*]"}

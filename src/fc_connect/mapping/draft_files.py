@@ -367,7 +367,7 @@ def _copied(
         step = profile.path if is_flat else profile.path[len(parent) :].removeprefix(".")
         found = profile.suggestion()
         written: dict[str, Any] = {"source": step}
-        if not profile.is_plain and profile.value_types <= {"object", "list"}:
+        if profile.holds_fields:
             is_list = "list" in profile.value_types
             inner: dict[str, Any] = {}
             _copied(draft, profiles, f"{profile.path}[*]" if is_list else profile.path, inner, is_flat)
