@@ -15,7 +15,7 @@ from fc_connect.mapping.values import ABSENT
 
 __all__ = ["OddError", "compile_rules"]
 
-_EMPTY = "v == '' or v is None or v is ABSENT"
+_EMPTY = "not v and (v == '' or v is None or v is ABSENT)"
 
 
 class OddError(Exception):
@@ -158,7 +158,7 @@ class _Writing:
             empty = (
                 f"v = taken({self._bind(rule)}, {self._bind(rule.default)})" if rule.has_default else "v = []"
             )
-        return [*lines, f"if {_EMPTY} or v == []: {empty}", f"else: {mapped}"]
+        return [*lines, f"if ({_EMPTY}) or v == []: {empty}", f"else: {mapped}"]
 
     def _object(self, rule: Rule, *, is_row: bool) -> tuple[list[str], bool]:
         if rule.read is None:
