@@ -3,9 +3,9 @@
     npm install --prefix PEER @fluentcommerce/fc-connect-sdk      (once; PEER is any folder outside the project)
     FC_SDK=PEER python bench/map_peer.py [records]
 
-Three mappings of ten fields. Counted are seconds of CPU, of all threads: the machine may be busy. Ours in the default mode
-and with `compat: true`; the peer record by record, as its templates do, and with its batch API; the best of some rounds
-each. The ratio is against the better of the peer's two ways.
+Three mappings of ten fields. Counted are seconds of CPU, of all threads: the machine may be busy. Ours in the default
+mode and with `compat: true`; the peer record by record, as its templates do, and with its batch API; the best of some
+rounds each. The ratio is against the better of the peer's two ways.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from fc_connect.errors import (
     StateConflictError,
 )
 from fc_connect.faults import point
-from fc_connect.kv.base import Atomic, KVStore
+from fc_connect.kv.base import Atomic, Entry, Key, KVStore
 from fc_connect.state.batches import BatchLedger, BatchRecord
 from fc_connect.state.files import FileLedger, FileRecord, FileStatus
 from fc_connect.state.jobs import DailyJob, DailyJobs, JobTracker
@@ -32,6 +32,7 @@ __all__ = ["StateService"]
 logger = logging.getLogger(__name__)
 
 _CHANGES_WITHIN = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(seconds=1)
 """How long a change of the sync state is tried again, while others change it or the store gives no certain answer."""
 _FILES_PER_COMMIT = 30  # three keys each, and the sync state, within the 100 of a commit
 
@@ -192,7 +193,7 @@ class StateService:
 
         now = self.kv.now()  # once: what a lost answer leaves in doubt is then known again when it is read
 
-        def change(sync: SyncState, _: Atomic) -> SyncState:
+        def change(sync: SyncState, *_: object) -> SyncState:
             return replace(sync, last_sync_result=result, last_sync_at=now)
 
         self._change_sync(change)
@@ -226,7 +227,7 @@ class StateService:
         kept = [each for each in self.files.all() if not each.status.is_terminal]
         horizon = min([horizon, *(each.last_modified for each in kept)])
 
-        def change(sync: SyncState, _: Atomic) -> SyncState:
+        def change(sync: SyncState, *_: object) -> SyncState:
             return replace(sync, pruned_before=max(horizon, sync.pruned_before or horizon))
 
         self._change_sync(change)  # before the records go: a crash between the two loses nothing
@@ -263,9 +264,9 @@ class StateService:
         return (self.workflow_id, "sync")
 
     def _mark(self, files: Sequence[FileRecord], leases: Sequence[Lease]) -> SyncState:
-        def change(sync: SyncState, write: Atomic) -> SyncState:
-            now = self.kv.now()
-            entries = self.kv.get_many([self.files.key(each.file_id) for each in files])
+        now = self.kv.now()
+
+        def change(sync: SyncState, write: Atomic, entries: Sequence[Entry | None]) -> SyncState:
             new: dict[str, FileRecord] = {}
             for record, entry in zip(files, entries, strict=True):
                 if entry is not None and from_entry(entry, FileRecord).status is FileStatus.COMPLETED:
@@ -277,19 +278,27 @@ class StateService:
                 self.files.put(write, record)
             return sync.after(list(new.values()), at=now)
 
-        return self._change_sync(change, leases)
+        return self._change_sync(change, leases, also=[self.files.key(each.file_id) for each in files])
 
     def _change_sync(
-        self, change: Callable[[SyncState, Atomic], SyncState], leases: Sequence[Lease] = ()
+        self,
+        change: Callable[[SyncState, Atomic, Sequence[Entry | None]], SyncState],
+        leases: Sequence[Lease] = (),
+        *,
+        also: Sequence[Key] = (),
     ) -> SyncState:
+        """Change the sync state, which all workers share, by what `change` makes of it and of the entries at `also`.
+
+        All is read at once and committed right after: the longer that takes, the more often another worker comes first.
+        """
         deadline = self.clock.monotonic() + _CHANGES_WITHIN.total_seconds()
         attempt = 0
         while True:
             attempt += 1
-            entry = self.kv.get(self._sync_key)
+            entry, *others = self.kv.get_many([self._sync_key, *also])
             before = SyncState() if entry is None else from_entry(entry, SyncState)
             write = self.kv.atomic()
-            after = change(before, write)
+            after = change(before, write, others)
             if after == before:
                 return before
             write.check(self._sync_key, None if entry is None else entry.versionstamp)
@@ -300,7 +309,9 @@ class StateService:
                 # Read again: what was done isn't done twice.
                 if self.clock.monotonic() >= deadline:
                     raise self._gave_up(exc) from exc
-                self.clock.sleep(timedelta(milliseconds=self._random.uniform(0, 5 * min(attempt, 20))))
+                # Dozens may want to change it: each waits longer from try to try, until about one comes at a time.
+                most = min(_LONGEST_PAUSE, timedelta(milliseconds=5) * 2 ** min(attempt, 10))
+                self.clock.sleep(most * self._random.random())
             else:
                 return after
 
