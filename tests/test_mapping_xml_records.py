@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -49,7 +50,8 @@ def test_text_keeps_its_spelling(text: str) -> None:
         (".5", 0.5),
         ("5.", 5),
         ("true", True),
-        ("TRUE", "TRUE"),
+        ("TRUE", True),
+        ("False", False),
         ("12345678901234567890", "12345678901234567890"),
         ("9007199254740993", "9007199254740993"),
         ("0012345678905", 12345678905),
@@ -64,6 +66,18 @@ def test_text_keeps_its_spelling(text: str) -> None:
         (".", "."),
         ("٣", "٣"),
         ("9" * 5000, "9" * 5000),
+        ("0x" + "f" * 300, "0x" + "f" * 300),
+        ("1<!-- c -->2", 12),
+        (" x <!-- c --> y ", "x  y"),
+        ("<![CDATA[ x ]]>", " x "),
+        ("<![CDATA[ ]]>", " "),
+        ("<![CDATA[]]>", None),
+        ("<![CDATA[ 0012 ]]>", 12),
+        ("<![CDATA[ true ]]>", True),
+        ("<![CDATA[TRUE]]>", True),
+        ("<![CDATA[ TRUE ]]>", " TRUE "),
+        (" y <![CDATA[ x ]]> z ", "y x z"),
+        ("1<![CDATA[2]]>", "12"),
     ],
 )
 def test_coercion_reads_numbers_as_the_typescript_sdk_does(text: str, value: Any) -> None:
@@ -71,6 +85,34 @@ def test_coercion_reads_numbers_as_the_typescript_sdk_does(text: str, value: Any
 
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("text", ["-0", "-00", "-0.0", "-.0", "-0x0", "-0e5"])
+def test_coercion_knows_minus_zero(text: str) -> None:
+    found = read_xml(f"<r>{text}</r>", coerce=True)["r"]
+
+    assert (found, math.copysign(1, found)) == (0, -1)
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        ("mixed <b/> tail", "mixedtail"),
+        ("0012<b/>x", "12x"),
+        ("-0<b/>x", "0x"),
+        ("1e3<b/>0x1F", "100031"),
+        ("TRUE<b/>x", "TRUEx"),
+        ("TRUE<b/>", True),
+        ("true<b/>false", "truefalse"),
+    ],
+)
+def test_coercion_trims_and_reads_each_run_of_text_by_itself(inside: str, text: Any) -> None:
+    assert read_xml(f"<r>{inside}</r>", coerce=True)["r"] == {"b": None, "#text": text}
+
+
+def test_without_coercion_text_stays_as_it_is() -> None:
+    assert read_xml("<r> a <b/> c <![CDATA[ d ]]></r>") == {"r": {"b": None, "#text": "a  c  d"}}
+    assert read_xml("<r>-0</r>") == {"r": "-0"}
 
 
 def test_coercion_leaves_attributes_alone() -> None:

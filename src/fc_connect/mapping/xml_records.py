@@ -12,7 +12,7 @@ from typing import Any, Final
 from xml.parsers import expat
 
 from fc_connect.errors import ParseError
-from fc_connect.mapping.javascript import WHITESPACE
+from fc_connect.mapping.javascript import WHITESPACE, to_string
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "read_xml", "text_of"]
 
@@ -33,8 +33,8 @@ def read_xml(
     """Return a document as `{root: value}`.
 
     An element with nothing but text is that text, trimmed; an empty one is None; a repeated one is a list. With
-    `coerce` numbers and true and false lose their spelling (`0012` is 12), as in the TypeScript SDK; without it every
-    text stays as it is written.
+    `coerce` numbers and true and false lose their spelling (`0012` is 12), each run of text is trimmed by itself, and a
+    CDATA section isn't, as in the TypeScript SDK; without it every text stays as it is written.
 
     Raises:
         ParseError: it isn't XML, declares entities, or is too large or too deep; says where.
@@ -62,6 +62,28 @@ def text_of(value: Any) -> Any:
     return value["#text"] if isinstance(value, Mapping) and "#text" in value else value
 
 
+class _Element:
+    """What was read so far of one that isn't closed yet."""
+
+    __slots__ = ("attributes", "children", "pieces", "text")
+
+    def __init__(self, attributes: dict[str, str], children: dict[str, Any] | None = None) -> None:
+        self.attributes = attributes
+        self.children: dict[str, Any] = {} if children is None else children
+        self.pieces: list[str] = []
+        self.text: Any = None
+
+    def taken(self) -> str:
+        text = "".join(self.pieces)
+        self.pieces = []
+        return text
+
+    def add(self, value: Any) -> None:
+        """Put a run of text behind those that are there: two numbers make a text of both."""
+        if value != "" or value.__class__ is not str:
+            self.text = value if self.text is None else to_string(self.text) + to_string(value)
+
+
 class _Reader:
     """Builds the record while the parser reads."""
 
@@ -70,8 +92,12 @@ class _Reader:
         self._parser = parser
         self._coerce = coerce
         self._max_depth = max_depth
-        self._open: list[tuple[dict[str, Any], list[str], dict[str, str]]] = [(self.root, [], {})]
+        self._open = [_Element({}, self.root)]
         parser.buffer_text = True
+        if coerce:
+            parser.StartCdataSectionHandler = self._end_run
+            parser.EndCdataSectionHandler = self._end_section
+            parser.ProcessingInstructionHandler = self._end_run
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
@@ -81,12 +107,13 @@ class _Reader:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > self._max_depth:
             self._fail(f"is nested more than {self._max_depth} deep")
-        self._open.append(({}, [], attributes))
+        self._end_run()
+        self._open.append(_Element(attributes))
 
     def _end(self, name: str) -> None:
-        children, pieces, attributes = self._open.pop()
-        value = self._value(children, "".join(pieces), attributes)
-        above = self._open[-1][0]
+        self._end_run()
+        value = self._value(self._open.pop())
+        above = self._open[-1].children
         if name not in above:
             above[name] = value
         elif isinstance(above[name], list):
@@ -94,20 +121,38 @@ class _Reader:
         else:
             above[name] = [above[name], value]
 
-    def _value(self, children: dict[str, Any], text: str, attributes: dict[str, str]) -> Any:
-        if self._coerce or attributes.get("xml:space") != "preserve":
-            text = text.strip(WHITESPACE)
-        content = (_coerced(text) if self._coerce else text) if text else None
-        if not children and not attributes:
+    def _value(self, element: _Element) -> Any:
+        children = element.children
+        content = element.text
+        if self._coerce:
+            is_truth = isinstance(content, str) and content.lower() in {"true", "false"}
+            content = content.lower() == "true" if is_truth else content
+        else:
+            text = "".join(element.pieces)
+            if element.attributes.get("xml:space") != "preserve":
+                text = text.strip(WHITESPACE)
+            content = text or None
+        if not children and not element.attributes:
             return content
         if content is not None or not children:
             children["#text"] = content
-        for name, value in attributes.items():
+        for name, value in element.attributes.items():
             children[f"@{name}"] = (value.strip(WHITESPACE) or None) if self._coerce else value
         return children
 
     def _text(self, text: str) -> None:
-        self._open[-1][1].append(text)
+        self._open[-1].pieces.append(text)
+
+    def _end_run(self, *_: object) -> None:
+        """Take what was written up to an element or a CDATA section; a comment parts nothing."""
+        if self._coerce and self._open[-1].pieces:
+            text = self._open[-1].taken().strip(WHITESPACE)
+            self._open[-1].add(_coerced(text, text))
+
+    def _end_section(self) -> None:
+        if self._open[-1].pieces:
+            text = self._open[-1].taken()
+            self._open[-1].add(_coerced(text.strip(WHITESPACE), text))
 
     def _entity(self, *_: object) -> None:
         self._fail("declares entities, which aren't read: write what they stand for")
@@ -121,24 +166,30 @@ class _Reader:
         )
 
 
-def _coerced(text: str) -> Any:
-    """Return the number or truth that a text is for the TypeScript SDK; the text, where it would lose digits."""
+def _coerced(text: str, as_written: str) -> Any:
+    """Return the number or truth that a text is for the TypeScript SDK; else the text as it is written.
+
+    It stays a text where it would lose digits as a number.
+    """
     if text in {"true", "false"}:
         return text == "true"
-    if len(text) > 400:
-        return text
+    number = _number_of(text)
+    return as_written if number is None else number
+
+
+def _number_of(text: str) -> int | float | None:
+    if len(text) > 200:  # no number that JavaScript could hold exactly, and none that takes long here
+        return None
     if _HEXADECIMAL.fullmatch(text):
-        return _number(float(int(text, 16)))
+        return _signed(float(int(text, 16)), text)
     if _SCIENTIFIC.fullmatch(text):
         number = float(text)
-        return _number(number) if abs(number) != float("inf") else text
+        return _number(number) if abs(number) != float("inf") else None
     match = _DECIMAL.fullmatch(text)
     if match is None or not (match[2] or match[3] or match[4]):
-        return text
+        return None
     number = float(text)
-    if not match[3] and match[4] is None:  # zeros alone
-        return text if match[1] else 0
-    if abs(number) >= 1e21 or 0 < abs(number) < 1e-6:
+    if number == 0 or abs(number) >= 1e21 or abs(number) < 1e-6:
         return _number(number)
     fraction = (match[4] or "").rstrip("0")
     written = (match[3] or "0") + (f".{fraction}" if fraction else "")
@@ -146,7 +197,11 @@ def _coerced(text: str) -> Any:
     plain = str(int(abs(number))) if number.is_integer() and abs(number) < _EXACT else shown
     if number.is_integer() and abs(number) >= _EXACT:
         plain = written if int(written) == int(abs(number)) and int(written) <= _EXACT else ""
-    return _number(number) if written == plain else text
+    return _number(number) if written == plain else None
+
+
+def _signed(number: float, text: str) -> int | float:
+    return -0.0 if not number and text.startswith("-") else _number(number)
 
 
 def _number(number: float) -> int | float:
