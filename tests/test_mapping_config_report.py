@@ -50,7 +50,7 @@ def test_the_codes_are_those_of_the_original(case: dict[str, Any]) -> None:
         ({"version": 1}, "VERSION_INVALID_TYPE"),
         ({"version": "one"}, "VERSION_NON_SEMVER"),
         ({"mutation": 5}, "MUTATION_INVALID_TYPE"),
-        ({"mutation": " "}, "MUTATION_EMPTY"),
+        ({"mutation": ""}, "MUTATION_MISSING"),
         ({"mutation": "CreateX"}, "MUTATION_INVALID_FORMAT"),
         ({"sourceFormat": "csv"}, "SOURCE_FORMAT_INVALID"),
         ({"arguments": {"input": {"a": "x"}}}, "BOTH_FIELDS_AND_ARGUMENTS"),
@@ -60,10 +60,69 @@ def test_the_codes_are_those_of_the_original(case: dict[str, Any]) -> None:
         ({"operationName": "lower"}, "OPERATION_NAME_INVALID_FORMAT"),
         ({"fields": {"a": 5}}, "FIELD_CONFIG_INCOMPLETE"),
         ({"fields": {"a": {"fields": {"b": {}}}}}, "FIELD_CONFIG_INCOMPLETE"),
+        ({"fields": {"a": "path"}}, "FIELD_CONFIG_INCOMPLETE"),
+        ({"fields": {"a": None}}, "FIELD_CONFIG_INCOMPLETE"),
+        ({"fields": {"_a": {"source": ""}}}, "FIELD_CONFIG_INCOMPLETE"),
+        ({"fields": ["path"]}, "FIELD_CONFIG_INCOMPLETE"),
+        ({"fields": 5}, "FIELDS_OR_ARGUMENTS_MISSING"),
+        ({"fields": None, "arguments": []}, "ARGUMENTS_EMPTY"),
+        ({"fields": None, "arguments": {"a": "path"}}, "ARGUMENT_INVALID"),
+        ({"returnFields": 0}, "RETURN_FIELDS_MISSING"),
+        ({"nodes": {"n": []}}, "NODE_EXTRACT_MISSING"),
+        ({"nodes": {"n": {"extract": "x", "unescape": None}}}, "NODE_UNESCAPE_INVALID_TYPE"),
+        ({"nodes": {"n": {"extract": "x", "required": None}}}, "NODE_REQUIRED_INVALID_TYPE"),
+        ({"nodes": {"n": {"extract": "x", "parse": []}}}, "NODE_PARSE_INVALID"),
     ],
 )
 def test_each_fault_has_its_code(change: dict[str, Any], code: str) -> None:
     assert codes({**VALID, **change}) == [code]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fields": {"a": {"isArray": False}}},
+        {"fields": {"a": {"nested": "x"}}},
+        {"fields": {"a.": {"value": None}, "_b": {"source": "x"}}},
+        {"fields": {"a": ["x"]}},
+        {"fields": []},
+        {"fields": None, "arguments": {"_x": 5, "a": []}},
+        {"nodes": {"n": {"extract": "x", "parse": ""}}},
+        {"nodes": 5},
+        {"operationName": ""},
+    ],
+)
+def test_what_the_original_lets_pass_passes(change: dict[str, Any]) -> None:
+    assert codes({**VALID, **change}) == []
+
+
+def test_a_blank_mutation_is_empty_and_no_name() -> None:
+    assert codes({**VALID, "mutation": " "}) == ["MUTATION_EMPTY", "MUTATION_INVALID_FORMAT"]
+
+
+def test_faults_come_in_the_order_of_the_original() -> None:
+    field = {
+        "value": 1,
+        "source": "x",
+        "resolver": 5,
+        "fields": {"9": {"value": 1, "source": "y"}, "a..b": {}},
+    }
+
+    assert codes({**VALID, "fields": {"b": field, "2": {}}}) == [
+        "FIELD_CONFIG_INCOMPLETE",
+        "FIELD_RESOLVER_INVALID_TYPE",
+        "FIELD_NAME_INVALID",
+        "FIELD_CONFIG_INCOMPLETE",
+        "FIELD_VALUE_AND_SOURCE",
+        "FIELD_VALUE_AND_SOURCE",
+    ]
+
+
+def test_resolvers_are_checked_where_it_is_said_which_there_are() -> None:
+    config = {**VALID, "fields": {"a": {"resolver": "sdk.zz"}}}
+
+    assert codes(config, validate_resolvers=True) == []
+    assert codes(config, validate_resolvers=True, known_resolvers=[]) == ["FIELD_RESOLVER_UNKNOWN"]
 
 
 @pytest.mark.parametrize(

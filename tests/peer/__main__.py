@@ -33,7 +33,9 @@ def main() -> int:
         found = compare(kind, runs=asked.runs, seed=asked.seed)
         reasons = Counter(each.reason for each in found)
         for each in [each for each in found if asked.known or each.reason is None][: asked.show]:
-            print(f"{json.dumps(each.case, ensure_ascii=False)[:900]}\n  SDK  {json.dumps(each.theirs)[:600]}")
+            print(
+                f"{json.dumps(each.case, ensure_ascii=False)[:900]}\n  SDK  {json.dumps(each.theirs)[:600]}"
+            )
             print(f"  ours {json.dumps(each.ours)[:600]}\n")
         unknown += reasons[None]
         print(f"{kind}, seed {asked.seed}: {asked.runs:,} cases, {reasons[None]} differ")

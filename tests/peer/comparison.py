@@ -21,8 +21,8 @@ __all__ = ["Difference", "compare", "outputs_of"]
 
 _ENGINE_ERRORS = {"TypeError", "RangeError", "SyntaxError", "ReferenceError"}
 _ENGINE_WORDING = re.compile(
-    r"Cannot |is not a function|is not iterable|undefined|Invalid array|not an object|Unexpected|Invalid time"
-    r"|object null|at position|not valid JSON|Unterminated"
+    r"Cannot |is not a function|is not iterable|undefined$|undefined \(|Invalid array l|not an object|Unexpected"
+    r"|Invalid time|object null|at position|Failed to parse XML|not valid JSON|Unterminated"
 )
 _FIELD = re.compile(r"(Failed to map field '[^']*': )?(.*)", re.DOTALL)
 
@@ -68,7 +68,8 @@ def agree(ours: Any, theirs: Any) -> bool:
     if isinstance(theirs, dict) and "$error" in theirs:
         if not isinstance(ours, dict) or "$error" not in ours:
             return False
-        return theirs["$error"] in _ENGINE_ERRORS or ours["message"] == theirs["message"]
+        is_worded = theirs["$error"] in _ENGINE_ERRORS or _ENGINE_WORDING.search(theirs["message"])
+        return ours["message"] == theirs["message"] or bool(is_worded)
     if same(ours, theirs):
         return True
     if not isinstance(ours, dict) or not isinstance(theirs, dict) or "errors" not in ours:

@@ -11,7 +11,19 @@ __all__ = ["validate_config_case"]
 
 _ABSENT = {"$js": "undefined"}
 _NAMES = ("a", "b", "b.c", "items[]", "b..c", "", " ", "_x", "$a", "a[0]", "1", "..", ".", "a.")
-_RESOLVERS = ("sdk.trim", "sdk.zz", "custom.x", "toString", "", "parseInt", "custom.", 4, None, [], _ABSENT)
+_RESOLVERS: tuple[Any, ...] = (
+    "sdk.trim",
+    "sdk.zz",
+    "custom.x",
+    "toString",
+    "",
+    "parseInt",
+    "custom.",
+    4,
+    None,
+    [],
+    _ABSENT,
+)
 
 
 def _field(random: Random, depth: int = 0) -> Any:
@@ -67,10 +79,14 @@ def _nodes(random: Random) -> Any:
 
 def _arguments(random: Random) -> Any:
     if random.random() < 0.15:
-        return random.choice([None, {}, [], 5, "x", {"input": 5}, {"input": None}, {"input": []}, {"input": "p"}])
+        return random.choice(
+            [None, {}, [], 5, "x", {"input": 5}, {"input": None}, {"input": []}, {"input": "p"}]
+        )
     names = ("input", "id", "_type", "a-b", "1", "")
     return {
-        name: random.choice([_fields(random), _fields(random), {"_type": "X!", **_fields(random)}, _field(random)])
+        name: random.choice(
+            [_fields(random), _fields(random), {"_type": "X!", **_fields(random)}, _field(random)]
+        )
         for name in random.sample(names, random.randrange(1, 3))
     }
 
@@ -78,8 +94,35 @@ def _arguments(random: Random) -> Any:
 def validate_config_case(random: Random) -> dict[str, Any]:
     config: Any = {}
     chances = {
-        "version": ("1.0", "1.0", "1.0.0", "1", "one", 1, "", None, "v1.0", " 1.0", "1.0.0-beta", "1.0.", _ABSENT),
-        "mutation": ("createX", "createX", "createX", "CreateX", "", " ", 5, None, "create_x", "1x", "x", " createX"),
+        "version": (
+            "1.0",
+            "1.0",
+            "1.0.0",
+            "1",
+            "one",
+            1,
+            "",
+            None,
+            "v1.0",
+            " 1.0",
+            "1.0.0-beta",
+            "1.0.",
+            _ABSENT,
+        ),
+        "mutation": (
+            "createX",
+            "createX",
+            "createX",
+            "CreateX",
+            "",
+            " ",
+            5,
+            None,
+            "create_x",
+            "1x",
+            "x",
+            " createX",
+        ),
         "sourceFormat": ("json", "json", "xml", "jsonl", "csv", "", None, 5, "JSON", ["json"], _ABSENT),
         "returnFields": (["id"], ["id"], [], "id", None, {}, [5], ["id", "ref"], 0, _ABSENT),
         "operationName": ("CreateX", "low", "", 5, None, "Create X", "X", "1X", _ABSENT),
@@ -89,14 +132,18 @@ def validate_config_case(random: Random) -> dict[str, Any]:
             config[name] = random.choice(choices if random.random() < 0.5 else choices[:2])
     if random.random() < 0.75:
         config["fields"] = (
-            _fields(random) if random.random() < 0.93 else random.choice([None, [], 5, "x", {}, ["a"], _ABSENT, 0])
+            _fields(random)
+            if random.random() < 0.93
+            else random.choice([None, [], 5, "x", {}, ["a"], _ABSENT, 0])
         )
     if random.random() < 0.35:
         config["arguments"] = _arguments(random)
     if random.random() < 0.35:
         config["nodes"] = _nodes(random)
     if random.random() < 0.05:
-        config = value(random, 2)
+        config = value(random, 2, ("version", "mutation", "fields", "nodes"))
+        if isinstance(config, dict) and "$js" in config:
+            config = None
     given: dict[str, Any] = {"config": config}
     if random.random() < 0.5:
         given["options"] = {

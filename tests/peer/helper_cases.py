@@ -28,7 +28,20 @@ def _record(random: Random) -> Any:
 
 
 def _xml(random: Random) -> Any:
-    names = ("$id", "$", "@id", "@", "id", "_attributes", "_", "#text", "value", "@attribute-id", "attributeId", "x")
+    names = (
+        "$id",
+        "$",
+        "@id",
+        "@",
+        "id",
+        "_attributes",
+        "_",
+        "#text",
+        "value",
+        "@attribute-id",
+        "attributeId",
+        "x",
+    )
     return {
         name: random.choice(["id", "x", "1", 0, "", None, {"id": scalar(random)}, scalar(random)])
         for name in random.sample(names, random.randrange(5))
@@ -61,8 +74,39 @@ def _small(random: Random) -> Any:
 
 
 def _text(random: Random) -> Any:
-    words = ("hello", "World", "foo_bar", "FOO", "fooBar", "x-y", " ", "  ", "_", "-", "Crème Brûlée", "{{a}}", "{{ b }}")
-    others = ("a@b.c", "@", ".", "1", "2x", "{{length}}", "{{a.b}}", "😀", "ß", "É", "\n", "\t", "{{", "}}", "__", "--")
+    words = (
+        "hello",
+        "World",
+        "foo_bar",
+        "FOO",
+        "fooBar",
+        "x-y",
+        " ",
+        "  ",
+        "_",
+        "-",
+        "Crème Brûlée",
+        "{{a}}",
+        "{{ b }}",
+    )
+    others = (
+        "a@b.c",
+        "@",
+        ".",
+        "1",
+        "2x",
+        "{{length}}",
+        "{{a.b}}",
+        "😀",
+        "ß",
+        "É",
+        "\n",
+        "\t",
+        "{{",
+        "}}",
+        "__",
+        "--",
+    )
     if random.random() < 0.3:
         return random.choice(TEXTS)
     return "".join(random.choice(words + others) for _ in range(random.randrange(6)))
@@ -79,14 +123,17 @@ def _amount(random: Random) -> Any:
 
 def _day(random: Random) -> Any:
     if random.random() < 0.4:
-        return f"2024-{random.randrange(1, 13):02d}-{random.randrange(1, 31):02d}{random.choice(['', 'T10:30:00Z', ' 05:00'])}"
+        day = f"2024-{random.randrange(1, 13):02d}-{random.randrange(1, 31):02d}"
+        return day + random.choice(["", "T10:30:00Z", " 05:00"])
     return scalar(random)
 
 
 def _email(random: Random) -> Any:
     if random.random() < 0.2:
         return scalar(random)
-    return "".join(random.choice(["a", "b.c", "@", ".", " ", "x", "com", "\n", "é", "@@", ".."]) for _ in range(5))
+    return "".join(
+        random.choice(["a", "b.c", "@", ".", " ", "x", "com", "\n", "é", "@@", ".."]) for _ in range(5)
+    )
 
 
 def _any(random: Random) -> Any:
@@ -103,7 +150,23 @@ def _names(random: Random) -> Any:
 
 def _json(random: Random) -> Any:
     return random.choice(
-        ["[1]", '{"a":1}', "1", '"x"', "null", "true", "", " ", "{", "NaN", "1e400", '{"a":1,"a":2}', "[1,]", "01", scalar(random)]
+        [
+            "[1]",
+            '{"a":1}',
+            "1",
+            '"x"',
+            "null",
+            "true",
+            "",
+            " ",
+            "{",
+            "NaN",
+            "1e400",
+            '{"a":1,"a":2}',
+            "[1,]",
+            "01",
+            scalar(random),
+        ]
     )
 
 

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from fc_connect.errors import ConfigurationError
+from fc_connect.mapping.values import ABSENT
 
 __all__ = [
     "NODE_NAME",
@@ -83,11 +84,12 @@ def validate_mapping_config(
     *,
     strict: bool = False,
     validate_resolvers: bool = False,
-    known_resolvers: Collection[str] = (),
+    known_resolvers: Collection[str] | None = None,
 ) -> ConfigReport:
     """Check a mutation mapping without making a mapper of it; never raises.
 
-    With `validate_resolvers`, a resolver that isn't among `known_resolvers` is a warning.
+    With `validate_resolvers`, a resolver that isn't among `known_resolvers` is a warning; nothing is where those aren't
+    given.
     """
     began = time.perf_counter()
     check = _Check(known_resolvers if validate_resolvers else None)
@@ -124,7 +126,7 @@ class _Check:
         self.warnings: list[ConfigIssue] = []
 
     def root(self, config: Any) -> None:
-        if config is None:
+        if config is None or config is ABSENT:
             self._error("ROOT_NULL_OR_UNDEFINED", "There is no mapping")
         elif isinstance(config, list | tuple):
             self._error("ROOT_IS_ARRAY", "A mapping is an object, not a list")
@@ -156,13 +158,17 @@ class _Check:
 
     def _mutation(self, config: Mapping[str, Any]) -> None:
         mutation = config.get("mutation")
-        if mutation is None:
+        if _is_falsy(mutation):
             self._error("MUTATION_MISSING", "Needs the name of a mutation, such as createOrder", "mutation")
         elif not isinstance(mutation, str):
             self._error("MUTATION_INVALID_TYPE", "Must be text", "mutation", mutation)
-        elif not mutation.strip():
-            self._error("MUTATION_EMPTY", "Is empty; needs the name of a mutation", "mutation")
-        elif not _MUTATION.fullmatch(mutation):
+        else:
+            if not mutation.strip():
+                self._error("MUTATION_EMPTY", "Is empty; needs the name of a mutation", "mutation")
+            self._mutation_name(mutation)
+
+    def _mutation_name(self, mutation: str) -> None:
+        if not _MUTATION.fullmatch(mutation):
             self._error(
                 "MUTATION_INVALID_FORMAT",
                 "Must begin with a small letter and hold letters and digits alone",
@@ -185,7 +191,7 @@ class _Check:
 
     def _parts(self, config: Mapping[str, Any]) -> None:
         fields, arguments, nodes = config.get("fields"), config.get("arguments"), config.get("nodes")
-        has_fields, has_arguments = not _is_falsy(fields), not _is_falsy(arguments)
+        has_fields, has_arguments = _is_object(fields), _is_object(arguments)
         if not has_fields and not has_arguments:
             self._error("FIELDS_OR_ARGUMENTS_MISSING", "Needs `fields` or `arguments`")
         if has_fields and has_arguments:
@@ -197,43 +203,40 @@ class _Check:
             )
         if not _is_falsy(nodes):
             self._nodes(nodes)
-        if has_fields:
+        if not _is_falsy(fields):
             self._fields(fields, "fields")
-        if has_arguments:
+        if not _is_falsy(arguments):
             self._arguments(arguments)
 
     def _nodes(self, nodes: Any) -> None:
-        if not isinstance(nodes, Mapping):
-            self._error("NODE_CONFIG_INVALID", "Must be an object of nodes by name", "nodes", nodes)
-            return
         seen: set[str] = set()
-        for name, node in _ordered(nodes):
+        for name, node in _entries(nodes):
             at = f"nodes.{name}"
             if not NODE_NAME.fullmatch(str(name)):
                 self._error("NODE_NAME_INVALID", "Must be letters, digits and _, no digit first", at, name)
             if str(name) in seen:
                 self._error("NODE_NAME_DUPLICATE", "Is there twice", at, name)
             seen.add(str(name))
-            if not isinstance(node, Mapping):
+            if not _is_object(node):
                 self._error("NODE_CONFIG_INVALID", "Must be an object with `extract`", at, node)
             else:
-                self._node(node, at)
+                self._node(dict(_entries(node)), at)
 
     def _node(self, node: Mapping[str, Any], at: str) -> None:
-        extract, parse, unescape = node.get("extract"), node.get("parse"), node.get("unescape")
+        extract, parse, unescape, required = (
+            node.get(key, ABSENT) for key in ("extract", "parse", "unescape", "required")
+        )
         if _is_falsy(extract):
             self._error("NODE_EXTRACT_MISSING", "Needs a path", f"{at}.extract")
         elif not isinstance(extract, str):
             self._error("NODE_EXTRACT_INVALID_TYPE", "Must be text", f"{at}.extract", extract)
-        if parse is not None and parse not in {"xml", "json"}:
+        if not _is_falsy(parse) and parse not in ("xml", "json"):
             self._error("NODE_PARSE_INVALID", "Must be xml or json", f"{at}.parse", parse, ("xml", "json"))
-        if unescape is not None and not isinstance(unescape, bool):
+        if unescape is not ABSENT and not isinstance(unescape, bool):
             self._error("NODE_UNESCAPE_INVALID_TYPE", "Must be true or false", f"{at}.unescape", unescape)
-        if "required" in node and not isinstance(node["required"], bool):
-            self._error(
-                "NODE_REQUIRED_INVALID_TYPE", "Must be true or false", f"{at}.required", node["required"]
-            )
-        if unescape is True and _is_falsy(parse):
+        if required is not ABSENT and not isinstance(required, bool):
+            self._error("NODE_REQUIRED_INVALID_TYPE", "Must be true or false", f"{at}.required", required)
+        if not _is_falsy(unescape) and _is_falsy(parse):
             self._warning(
                 "NODE_UNESCAPE_WITHOUT_PARSE",
                 "Is unescaped, but not parsed",
@@ -242,53 +245,47 @@ class _Check:
             )
 
     def _fields(self, fields: Any, at: str) -> None:
-        if not isinstance(fields, Mapping):
-            self._error("FIELD_CONFIG_INCOMPLETE", "Must be an object of fields by name", at, fields)
-            return
-        for name, config in _ordered(fields):
-            if not str(name).startswith("_"):
-                self._field(str(name), config, f"{at}.{name}")
+        for name, config in _entries(fields):
+            self._field(name, config, f"{at}.{name}")
 
-    def _field(self, name: str, config: Any, at: str) -> None:
-        if not name or ".." in name or name[0] == "." or name[-1] == ".":
+    def _field(self, name: str, given: Any, at: str) -> None:
+        if ".." in name:
             self._error("FIELD_NAME_INVALID", "Has an empty part between dots", at, name)
-        if isinstance(config, str):
-            return
-        if not isinstance(config, Mapping):
-            self._error("FIELD_CONFIG_INCOMPLETE", "Needs a source, a value or a resolver", at, config)
-            return
+        config = dict(_entries(given)) if _is_object(given) else {}
         resolver, source, fields = config.get("resolver"), config.get("source"), config.get("fields")
-        is_given = "value" in config or not all(map(_is_falsy, (source, resolver, fields)))
-        if not is_given and not _children(config):
-            self._error("FIELD_CONFIG_INCOMPLETE", "Needs a source, a value or a resolver", at)
-        if resolver is not None and not isinstance(resolver, str):
-            self._error("FIELD_RESOLVER_INVALID_TYPE", "Must be text", f"{at}.resolver", resolver)
-        elif resolver and self._known is not None and resolver not in self._known:
-            close = get_close_matches(resolver, self._known, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "Register it, or correct its name"
-            self._warning("FIELD_RESOLVER_UNKNOWN", f"{resolver!r} isn't known", f"{at}.resolver", hint)
-        if source is not None and not isinstance(source, str):
+        has_value = config.get("value", ABSENT) is not ABSENT
+        if not has_value and _is_falsy(source) and _is_falsy(resolver) and not _has_more(config):
+            self._error("FIELD_CONFIG_INCOMPLETE", "Needs a source, a value or a resolver", at, given)
+        if not _is_falsy(resolver):
+            self._resolver(resolver, f"{at}.resolver")
+        if not _is_falsy(source) and not isinstance(source, str):
             self._error("FIELD_SOURCE_INVALID_TYPE", "Must be text", f"{at}.source", source)
-        if "value" in config and source:
+        if _is_object(fields):
+            self._fields(fields, f"{at}.fields")
+        if has_value and not _is_falsy(source):
             self._warning(
                 "FIELD_VALUE_AND_SOURCE", "Has both; the value wins", at, "Keep the one that is meant"
             )
-        if isinstance(fields, Mapping):
-            self._fields(fields, f"{at}.fields")
+
+    def _resolver(self, resolver: Any, at: str) -> None:
+        if not isinstance(resolver, str):
+            self._error("FIELD_RESOLVER_INVALID_TYPE", "Must be text", at, resolver)
+        elif self._known is not None and resolver not in self._known:
+            close = get_close_matches(resolver, self._known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "Register it, or correct its name"
+            self._warning("FIELD_RESOLVER_UNKNOWN", f"{resolver!r} isn't known", at, hint)
 
     def _arguments(self, arguments: Any) -> None:
-        if not isinstance(arguments, Mapping):
-            self._error("ARGUMENT_INVALID", "Must be an object of arguments by name", "arguments", arguments)
-            return
-        if not arguments:
+        entries = _entries(arguments)
+        if not entries:
             self._warning("ARGUMENTS_EMPTY", "Has no argument", "arguments", "Add one, or use `fields`")
-        for name, config in arguments.items():
-            if not isinstance(config, Mapping | str):
-                self._error("ARGUMENT_INVALID", "Must be an object or a path", f"arguments.{name}", config)
+        for name, config in entries:
+            if not name.startswith("_") and not _is_object(config):
+                self._error("ARGUMENT_INVALID", "Must be an object", f"arguments.{name}", config)
 
     def _return_fields(self, config: Mapping[str, Any]) -> None:
         returned = config.get("returnFields")
-        if returned is None:
+        if _is_falsy(returned):
             self._warning(
                 "RETURN_FIELDS_MISSING", "Isn't there", "returnFields", "Name what to return, such as id"
             )
@@ -323,22 +320,31 @@ class _Check:
         self.warnings.append(ConfigIssue(code, message, path, recommendation=recommendation))
 
 
-def _children(config: Mapping[str, Any]) -> bool:
-    """Say whether a field has others inside it, by its own keys."""
-    return any(not str(name).startswith("_") and isinstance(child, Mapping) for name, child in config.items())
+def _has_more(config: Mapping[str, Any]) -> bool:
+    """Say whether a field has other keys, which may be fields inside it."""
+    return any(not name.startswith("_") and name not in {"source", "resolver", "value"} for name in config)
 
 
 def _is_falsy(value: Any) -> bool:
     """Say whether JavaScript takes it for nothing; an empty list or object is something."""
-    return value is None or value is False or (isinstance(value, str | int | float) and not value)
+    return value is None or value is ABSENT or (isinstance(value, str | int | float) and not value)
 
 
-def _ordered(config: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-    """Return the entries as JavaScript lists them: names that are whole numbers first."""
-    return sorted(config.items(), key=_position)
+def _is_object(value: Any) -> bool:
+    """Say whether JavaScript takes it for an object; a list is one."""
+    return isinstance(value, Mapping | list | tuple)
 
 
-def _position(entry: tuple[Any, Any]) -> int:
-    name = str(entry[0])
+def _entries(value: Any) -> list[tuple[str, Any]]:
+    """Return names and values as JavaScript lists them: whole numbers first; those of a list or text are numbers."""
+    if isinstance(value, list | tuple | str):
+        return [(str(position), item) for position, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return []
+    return sorted(((str(name), item) for name, item in value.items()), key=_position)
+
+
+def _position(entry: tuple[str, Any]) -> int:
+    name = entry[0]
     is_number = name.isascii() and name.isdecimal() and len(name) < 10 and str(int(name)) == name
     return int(name) if is_number else 10**9
