@@ -18,7 +18,7 @@ from fc_connect.cli import schema_options
 from fc_connect.cli.main import cli, main
 from fc_connect.clock import ManualClock
 from fc_connect.errors import FCConnectError
-from fc_connect.mapping import schema_file_text
+from fc_connect.mapping import GraphQLMutationMapper, read_schema_file, schema_file_text
 from fc_connect.sandbox import Fault, FaultKind, Sandbox
 from tests.fluent_server import FluentServer, Reply
 
@@ -115,13 +115,23 @@ def test_a_real_account_is_not_asked_with_a_made_up_login(folder: Path) -> None:
 # schema validate
 
 
-def test_a_schema_that_breaks_the_rules_is_told(folder: Path) -> None:
-    (folder / "odd.graphql").write_text("interface N { id: ID! } type Query implements N { a: Int }")
+def test_rules_that_a_schema_breaks_are_told_and_it_is_used_all_the_same(folder: Path) -> None:
+    # As an account of Fluent's does: the rule is younger than its server.
+    (folder / "odd.graphql").write_text(
+        "interface N { id: ID } type Query implements N { id: ID @deprecated a: Int } "
+        "input I { a: Int! } type Mutation { m(i: I): N }"
+    )
+    (folder / "good.graphql").write_text("{ a }")
+    validate = ("schema", "validate", "odd.graphql", "--document", "good.graphql")
 
-    validated = fc("schema", "validate", "odd.graphql")
+    validated, strictly = fc(*validate), fc(*validate, "--strict")
+    new = fc("mapping", "new", "-s", "odd.graphql", "--mutation", "m", "-o", "m.json")
 
-    assert validated.exit_code == 1
-    assert "✗ Interface field N.id expected but Query does not provide it." in validated.output
+    assert (validated.exit_code, strictly.exit_code) == (0, 1)
+    assert "! Interface field N.id is not deprecated" in validated.output
+    assert new.exit_code == 0
+    schema = read_schema_file(folder / "odd.graphql").schema
+    assert GraphQLMutationMapper(written(folder, "m.json"), schema=schema).query
 
 
 def test_documents_are_checked_against_the_schema(folder: Path) -> None:

@@ -365,6 +365,17 @@ def test_depth_is_limited_with_a_note(schema: graphql.GraphQLSchema) -> None:
     ]
 
 
+def test_a_needed_object_of_optional_fields_is_left_to_a_person() -> None:
+    sdl = "input Sum { net: Float gross: Float } input A { sum: Sum! } type Query { a(a: A): Int }"
+    expected = input_type(load_schema(sdl), "A")
+
+    for options in (DraftOptions(optional="none"), DraftOptions(optional="matched")):
+        draft = draft_for_type(expected, options=options)
+
+        assert draft.todos == ["sum"]
+        assert draft.fields["sum"]["source"] == "TODO: path of an object of Sum, or write its `fields`"
+
+
 def test_a_large_schema_with_inputs_that_hold_themselves_is_drafted() -> None:
     large = load_schema(large_schema())
 

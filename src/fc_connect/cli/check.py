@@ -113,6 +113,7 @@ def _misfits(row: PreviewRow, expected: Any) -> tuple[str, ...]:
     if row.entity is None:
         return ()
     return tuple(
-        f"{expected.name}: {each.field}: {each.reason}, not {each.value!r}"
+        f"{expected.name}: {each.field}: {each.reason}"
+        + (f", not {each.value!r}" if each.reason.startswith("expected") else "")
         for each in check_value(expected, row.entity)
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fc_connect.cli.options import json_option, print_json, say
+from fc_connect.cli.options import json_option, one_line, print_json, say
 from fc_connect.cli.schema_options import SchemaOrigin, connection_options, fetch_schema, write_whole
 from fc_connect.clock import SystemClock
 from fc_connect.errors import ConfigurationError
@@ -85,12 +85,15 @@ def fetch(origin: SchemaOrigin, output: Path, file_format: str | None) -> int:
     multiple=True,
     help="Also check the queries and mutations of this .graphql file against it; may be given several times.",
 )
+@click.option(
+    "--strict", is_flag=True, help="End with 1 also where the schema itself breaks rules of GraphQL."
+)
 @json_option
-def validate(schema_file: Path, documents: tuple[Path, ...], as_json: bool) -> int:
+def validate(schema_file: Path, documents: tuple[Path, ...], strict: bool, as_json: bool) -> int:
     """Check a schema file: whole, valid GraphQL, how old.
 
-    A file that can't be used as a schema at all (empty, cut short, an answer with errors) ends with 2; one that
-    can be, but breaks rules of GraphQL, or whose documents do, with 1.
+    A file that can't be used as a schema (empty, cut short, an answer with errors) ends with 2; documents that don't
+    fit end with 1. Rules of GraphQL that the schema itself breaks are told: its server lives by it all the same.
 
     \b
     Examples:
@@ -101,21 +104,29 @@ def validate(schema_file: Path, documents: tuple[Path, ...], as_json: bool) -> i
 
     kept = read_schema_file(schema_file)
     described = _described(kept)
-    faults: list[str] = described["faults"]
-    for path in documents:
-        faults += _faults_of_document(kept, path)
+    warnings: list[str] = described.pop("faults")
+    errors = [fault for path in documents for fault in _faults_of_document(kept, path)]
+    is_bad = bool(errors) or (strict and bool(warnings))
     if as_json:
-        print_json({"file": str(schema_file), "valid": not faults, **described})
-        return 1 if faults else 0
-    say(f"{'✗' if faults else '✓'} {schema_file}")
+        shown = {
+            "file": str(schema_file),
+            "valid": not is_bad,
+            "errors": errors,
+            "warnings": warnings,
+            **described,
+        }
+        print_json(shown)
+        return 1 if is_bad else 0
+    say(f"{'✗' if is_bad else '✓'} {schema_file}")
     say(f"  {described['types']:,} types, {described['inputs']:,} of them inputs")
     say(f"  {described['queries']:,} queries, {described['mutations']:,} mutations")
     say(f"  fetched: {described['fetchedAt'] or 'unknown'} from {described['fetchedFrom'] or 'unknown'}")
-    for fault in faults[:_SHOWN]:
-        say(f"  ✗ {fault}")
-    if len(faults) > _SHOWN:
-        say(f"  … {len(faults):,} faults in all")
-    return 1 if faults else 0
+    for mark, found in (("✗", errors), ("!", warnings)):
+        for each in found[:_SHOWN]:
+            say(f"  {mark} {one_line(each)}")
+        if len(found) > _SHOWN:
+            say(f"  {mark} … {len(found):,} in all")
+    return 1 if is_bad else 0
 
 
 def _described(kept: SchemaFile) -> dict[str, Any]:

@@ -277,8 +277,7 @@ class _Builder:
             below = replace(below, source=_NOWHERE, inside="")
         fields = self._fields_of(inner, below, above, is_wanted=must_write or found is not None)
         if not fields:
-            self.draft.unmapped.append(target)
-            return None
+            return self._open_object(inner, target, about, needed)
         written |= {"isArray": True} if is_list else {}
         written |= {"required": True} if needed and "source" in written else {}
         return {**written, "comment": about, "fields": fields}
@@ -307,6 +306,12 @@ class _Builder:
             "it holds itself" if inner.name in above else f"the depth is limited to {self._options.max_depth}"
         )
         self.draft.notes.append(f"{target}: the fields of {inner.name} aren't written, because {why}")
+        return self._open_object(inner, target, about, needed)
+
+    def _open_object(
+        self, inner: GraphQLInputObjectType, target: str, about: str, needed: bool
+    ) -> dict[str, Any] | None:
+        """Leave a whole object to a person if it is needed; else leave it out."""
         if not needed:
             self.draft.unmapped.append(target)
             return None

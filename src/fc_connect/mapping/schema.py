@@ -75,7 +75,9 @@ def load_schema(source: str | Mapping[str, Any]) -> GraphQLSchema:
     """
     schema = _from_sdl(source) if isinstance(source, str) else _from_introspection(source)
     _demand_whole(schema)
-    return schema
+    # Servers break rules that were made after them, and their schemas are what counts: graphql-core would refuse
+    # to check anything against them. `describe_schema` tells which rules.
+    return _rebuilt(schema, assume_valid=True)
 
 
 def read_schema_file(path: Path) -> SchemaFile:
@@ -147,8 +149,13 @@ def describe_schema(schema: GraphQLSchema) -> dict[str, Any]:
         "inputs": sum(isinstance(each, GraphQLInputObjectType) for each in own),
         "queries": len(schema.query_type.fields) if schema.query_type else 0,
         "mutations": len(schema.mutation_type.fields) if schema.mutation_type else 0,
-        "faults": [fault.message for fault in graphql.validate_schema(schema)],
+        "faults": [fault.message for fault in graphql.validate_schema(_rebuilt(schema, assume_valid=False))],
     }
+
+
+def _rebuilt(schema: GraphQLSchema, *, assume_valid: bool) -> GraphQLSchema:
+    settings: dict[str, Any] = {**schema.to_kwargs(), "assume_valid": assume_valid}
+    return GraphQLSchema(**settings)
 
 
 def check_document(schema: GraphQLSchema, document: str) -> list[str]:
@@ -159,7 +166,7 @@ def check_document(schema: GraphQLSchema, document: str) -> list[str]:
         faults = [exc]
     except RecursionError:
         return ["is nested too deeply"]
-    except TypeError as exc:  # the schema itself breaks the rules
+    except TypeError as exc:  # a schema that wasn't read by `load_schema`, and breaks the rules
         return [str(exc)]
     return [_placed(fault) for fault in faults]
 
