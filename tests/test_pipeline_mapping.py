@@ -108,3 +108,21 @@ def test_a_preview_goes_into_objects_and_lists() -> None:
         ("lines[0].sku", "A", "set"),
         ("gone", None, "absent"),
     ]
+
+
+def test_a_mapping_file_names_no_code_that_the_pipeline_file_does_not(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shop.folder / "shop_rules.py").write_text("def store(value):\n    return 'LOC_' + value\n")
+    monkeypatch.syspath_prepend(str(shop.folder))
+    shop.configure(mapping=with_location(resolver="shop_rules:store"))
+    shop.put("a.csv", [("S1", "W1", 1, "")])
+
+    refused = shop.run()
+    shop.configure(resolvers="shop_rules")
+    result = shop.run()
+
+    assert not refused.success
+    assert "write `resolvers: shop_rules` there" in "; ".join(refused.errors)
+    assert result.success
+    assert list(shop.deliveries()) == [("LOC_W1", "S1", "LAST_ON_HAND")]

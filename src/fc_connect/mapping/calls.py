@@ -18,8 +18,10 @@ from fc_connect.mapping.rules import Call
 __all__ = ["own_call", "resolver_call"]
 
 
-def resolver_call(given: ResolverCall, at: str, *, own: Mapping[str, Call], problems: list[str]) -> Call:
-    """Return a resolver as a mapping names it: built in, one of the user's, or `module:function`.
+def resolver_call(
+    given: ResolverCall, at: str, *, own: Mapping[str, Call], problems: list[str], imports: bool = True
+) -> Call:
+    """Return a resolver as a mapping names it: built in, one of the user's, or, with `imports`, `module:function`.
 
     What isn't there, or can't be called so, is added to `problems`; what is returned then does nothing.
     """
@@ -31,7 +33,14 @@ def resolver_call(given: ResolverCall, at: str, *, own: Mapping[str, Call], prob
     if name in own:
         return own[name]
     if ":" in name:
-        return _imported(name, at, problems) or _nothing(name)
+        if imports:
+            return _imported(name, at, problems) or _nothing(name)
+        module = name.partition(":")[0]
+        problems.append(
+            f"{at}.resolver: {name} isn't loaded: a mapping file names no code that the pipeline file doesn't; "
+            f"write `resolvers: {module}` there"
+        )
+        return _nothing(name)
     known = [*resolver_names(), *own]
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {listed(known)}"

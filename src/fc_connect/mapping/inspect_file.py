@@ -119,7 +119,12 @@ def _universal_format(
         config = load_mapping(path)
         tables: dict[str, dict[str, Any]] = {each.kv: {} for each in config.lookups if each.kv is not None}
         mapper = compile_mapping(
-            config, columns=expected.columns, resolvers=expected.resolvers, context=context, tables=tables
+            config,
+            columns=expected.columns,
+            resolvers=expected.resolvers,
+            context=context,
+            tables=tables,
+            imports=False,
         )
     except ConfigurationError as exc:
         found.findings += [_fault(each) for each in exc.problems or (str(exc),)]

@@ -171,6 +171,7 @@ def compile_mapping(
     resolvers: Resolvers | None = None,
     context: Mapping[str, Any] | None = None,
     tables: Tables | None = None,
+    imports: bool = True,
 ) -> Mapper:
     """Compile a mapping for records of these columns, or for dicts where `columns` is None.
 
@@ -180,6 +181,8 @@ def compile_mapping(
             value is `ABSENT`, and None elsewhere.
         context: what `$context.…` reads.
         tables: what a `lookup` finds by the name it gives as `kv`.
+        imports: whether the mapping may name any `module:function`, which is then loaded and called. Say no where
+            others write the mapping.
 
     Raises:
         ConfigurationError: a column, resolver or table that isn't there; all of them are named.
@@ -190,7 +193,9 @@ def compile_mapping(
     if isinstance(config, CompatMapping):
         rules = compat_rules(config.fields, own)
         return Mapper(rules, made_for, around, compat=True)
-    rules = strict_rules(config, columns=made_for, own=own, context=around, tables=tables or {})
+    rules = strict_rules(
+        config, columns=made_for, own=own, context=around, tables=tables or {}, imports=imports
+    )
     return Mapper(rules, made_for, around, compat=False)
 
 
@@ -258,13 +263,14 @@ class UniversalMapper:
         context: Mapping[str, Any] | None = None,
         tables: Tables | None = None,
         folder: Path | None = None,
+        imports: bool = True,
     ) -> None:
         if isinstance(config, MappingConfig | CompatMapping):
             self.config = config
         else:
             self.config = load_mapping(config, compat=compat, folder=folder)
         self.mapper = compile_mapping(
-            self.config, columns=None, resolvers=resolvers, context=context, tables=tables
+            self.config, columns=None, resolvers=resolvers, context=context, tables=tables, imports=imports
         )
         self._one = self._compat_one if self.config.compat else self._strict_one
 

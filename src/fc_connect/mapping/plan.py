@@ -29,13 +29,14 @@ def strict_rules(
     own: Mapping[str, Call],
     context: Mapping[str, Any],
     tables: Tables,
+    imports: bool,
 ) -> tuple[Rule, ...]:
     """Make rules of a mapping, for records of these columns or for objects.
 
     Raises:
         ConfigurationError: a column, resolver or table that isn't there, or a path that is none; all are named.
     """
-    making = _Making(config, columns, own, context, tables)
+    making = _Making(config, columns, own, context, tables, imports)
     making.problems += [
         f"the resolver {name!r} is built in, and can't be replaced" for name in own if name in RESOLVERS
     ]
@@ -53,7 +54,9 @@ class _Making:
         own: Mapping[str, Call],
         context: Mapping[str, Any],
         tables: Tables,
+        imports: bool,
     ) -> None:
+        self._imports = imports
         self._config = config
         self._columns = columns
         self._own = own
@@ -143,7 +146,7 @@ class _Making:
     def _call(self, given: ResolverCall, at: str, read: Callable[[str], Read]) -> Call:
         if given.name == "sdk.concat":
             return self._concat(given, at, read)
-        return resolver_call(given, at, own=self._own, problems=self.problems)
+        return resolver_call(given, at, own=self._own, problems=self.problems, imports=self._imports)
 
     def _concat(self, given: ResolverCall, at: str, read: Callable[[str], Read]) -> Call:
         sources, separator = given.options.get("sources"), given.options.get("separator", "")

@@ -277,6 +277,7 @@ class Pipeline:
             resolvers=self._resolvers,
             context={"pipeline": self.config.pipeline, **self.config.context},
             tables=tables,
+            imports=False,
         )
 
     def _plan_digest(self, tables: Tables) -> str:

@@ -20,7 +20,7 @@ def load_resolvers(where: str | None, *, base: Path) -> dict[str, Callable[..., 
 
     `where` is a Python file (relative to `base`) or a module, either with `:attribute` for a mapping of names to
     functions. Without it, what `@resolver` named is one under that name, and every other public function that the file
-    or module defines as `custom.<name>`.
+    or module defines as `custom.<name>`. Those of a module are there as `module:function` too.
 
     Raises:
         ConfigurationError: it isn't there, fails when loaded, holds no functions, or two of one name.
@@ -47,6 +47,10 @@ def load_resolvers(where: str | None, *, base: Path) -> dict[str, Callable[..., 
                 problems.append(f"{name}: is {_called(functions[name])}, and also {_called(value)}")
     if problems:
         raise ConfigurationError(f"`resolvers: {where}`: two functions have one name:", problems=problems)
+    if not place.endswith(".py"):
+        functions |= {
+            f"{place}:{each.__name__}": each for each in functions.values() if hasattr(each, "__name__")
+        }
     if not functions:
         raise ConfigurationError(f"`resolvers: {where}` defines no public function.")
     return functions
