@@ -254,7 +254,7 @@ def test_a_change_that_no_answer_confirms_is_given_up_in_time(clock: ManualClock
     with pytest.raises(KVCommitUnknownError, match=r"replicas.*run again"):
         state.note_result("success")
 
-    assert clock.monotonic() - began < 35
+    assert clock.monotonic() - began < 70
 
 
 def test_a_change_that_others_overtake_each_time_is_given_up_in_time(
@@ -272,4 +272,4 @@ def test_a_change_that_others_overtake_each_time_is_given_up_in_time(
     with pytest.raises(StateConflictError, match="fewer workers"):
         state.note_result("success")
 
-    assert clock.monotonic() - began < 35
+    assert clock.monotonic() - began < 70

@@ -31,9 +31,10 @@ __all__ = ["StateService"]
 
 logger = logging.getLogger(__name__)
 
-_CHANGES_WITHIN = timedelta(seconds=30)
-_LONGEST_PAUSE = timedelta(seconds=1)
+_CHANGES_WITHIN = timedelta(seconds=60)
 """How long a change of the sync state is tried again, while others change it or the store gives no certain answer."""
+_LONGEST_PAUSE = timedelta(seconds=5)
+"""Between two tries."""
 _FILES_PER_COMMIT = 30  # three keys each, and the sync state, within the 100 of a commit
 
 
@@ -295,6 +296,7 @@ class StateService:
         attempt = 0
         while True:
             attempt += 1
+            began = self.clock.monotonic()
             entry, *others = self.kv.get_many([self._sync_key, *also])
             before = SyncState() if entry is None else from_entry(entry, SyncState)
             write = self.kv.atomic()
@@ -309,9 +311,10 @@ class StateService:
                 # Read again: what was done isn't done twice.
                 if self.clock.monotonic() >= deadline:
                     raise self._gave_up(exc) from exc
-                # Dozens may want to change it: each waits longer from try to try, until about one comes at a time.
-                most = min(_LONGEST_PAUSE, timedelta(milliseconds=5) * 2 ** min(attempt, 10))
-                self.clock.sleep(most * self._random.random())
+                # Dozens may want to change it. Each waits some times what a try takes, and more from try to try, until
+                # about one comes at a time: on a slow machine or store a fixed wait would leave most tries in vain.
+                took = max(timedelta(milliseconds=5), timedelta(seconds=self.clock.monotonic() - began))
+                self.clock.sleep(min(_LONGEST_PAUSE, took * 2 ** min(attempt, 8)) * self._random.random())
             else:
                 return after
 
