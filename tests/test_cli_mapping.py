@@ -106,6 +106,31 @@ def test_a_fetch_needs_one_account(folder: Path, sandbox: Sandbox) -> None:
     assert "--profile and --endpoint are given" in str(two.exception)
 
 
+def test_a_schema_is_fetched_from_the_account_of_a_pipeline(
+    folder: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fc("init", ".")
+    monkeypatch.setenv("FLUENT_BASE_URL", sandbox.url)
+
+    fetched = fc("schema", "fetch", "--pipeline", "pipeline.yaml")
+
+    assert f"from {sandbox.url}" in fetched.output
+
+
+def test_a_schema_is_fetched_from_the_account_of_a_profile(folder: Path, sandbox: Sandbox) -> None:
+    profile = folder / "profiles" / "HMDEV"
+    profile.mkdir(parents=True)
+    (profile / "profile.json").write_text(
+        json.dumps({"baseUrl": sandbox.url, "id": "ACME", "clientSecret": "s3cret", "user": "robot"})
+    )
+    (profile / "user.robot.json").write_text(json.dumps({"username": "robot", "password": "pass"}))
+
+    fetched = fc("schema", "fetch", "--profile", "HMDEV", "--profile-dir", "profiles")
+
+    assert f"from {sandbox.url}" in fetched.output
+    assert "s3cret" not in (folder / "schema.graphql").read_text()
+
+
 def test_a_real_account_is_not_asked_with_a_made_up_login(folder: Path) -> None:
     fetched = fc("schema", "fetch", "--endpoint", "https://acme.api.example.com")
 

@@ -121,6 +121,8 @@ def matched(
         ("surname", "lastName", "likely"),
         ("last_name", "lastName", "sure"),
         ("EAN", "gtin", "likely"),
+        ("EAN13", "skuRef", "a guess"),
+        ("Plant", "locationRef", "likely"),
         ("colour", "productRef", None),
         ("stauts", "status", "a guess"),
         ("Order Status", "status", "a guess"),

@@ -51,6 +51,8 @@ def init(folder: Path) -> int:
         "  fc-connect check\n"
         "  fc-connect preview\n"
         "  fc-connect run\n"
+        "A mapping for a file of your own:\n"
+        "  fc-connect mapping new --sample FILE --entity INVENTORY -o inventory.mapping.json --force\n"
         "For your own account: set the FLUENT_… variables that pipeline.yaml names."
     )
     return 0

@@ -54,6 +54,7 @@ def cli(context: click.Context, log_level: str, log_format: str, debug: bool) ->
     Begin:
       fc-connect demo              see the main job on sample data, without any account
       fc-connect init inventory    write a pipeline to start from
+      fc-connect mapping new       write the mapping of a sample file
       fc-connect check             look whether it could run
       fc-connect preview           see what the first records would become
       fc-connect run               run it

@@ -28,6 +28,7 @@ _SYNONYMS = (
         "branch",
         "outlet",
         "depot",
+        "plant",
         "dc",
     ),
     (
@@ -41,9 +42,11 @@ _SYNONYMS = (
         "soh",
         "balance",
         "inventory",
+        "unrestricted",
+        "atp",
         "amount",
     ),
-    ("gtin", "ean", "upc", "barcode", "isbn"),
+    ("gtin", "ean", "upc", "barcode", "isbn", "ean13", "gtin13", "gtin14"),
     ("name", "title", "label"),
     ("summary", "description", "desc", "details"),
     ("postcode", "zip", "zipcode", "postalcode"),
@@ -144,6 +147,9 @@ def _match(name: str, type_name: str, profile: FieldProfile, noun: str) -> Match
         if not offered and set(given) & _IDENTIFIER:
             why = f"{column} and {name} both name the record"
             return Match(profile=profile, confidence="a guess", why=why, score=0.7)
+    if meant == {"product"} and offered == {"gtin"}:
+        why = f"{column} may be what {name} calls a product by"
+        return Match(profile=profile, confidence="a guess", why=why, score=0.68)
     if meant and offered and (meant < offered or offered < meant) and meant & offered:
         return Match(
             profile=profile, confidence="a guess", why=f"{column} shares a word with {name}", score=0.65
