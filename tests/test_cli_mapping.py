@@ -533,6 +533,31 @@ def test_resolvers_of_ones_own_are_known_by_their_file(things: Path) -> None:
     assert fc(*check, "--resolvers", "own.py").exit_code == 0
 
 
+@pytest.mark.parametrize("kind", ["universal", "mutation"])
+def test_validation_loads_no_code_that_a_mapping_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    (folder / "planted.py").write_text("open('loaded', 'w').close()\ndef run(value):\n    return value\n")
+    (folder / "s.json").write_text('[{"a": "1"}]')
+    ref = {"source": "a", "resolver": "planted:run"}
+    universal = {"fields": {"ref": ref}}
+    mutation = {
+        "version": "1.0",
+        "mutation": "createThing",
+        "sourceFormat": "json",
+        "arguments": {"input": {"ref": ref}},
+        "returnFields": ["id"],
+    }
+    (folder / "m.json").write_text(json.dumps(universal if kind == "universal" else mutation))
+
+    validated = fc("mapping", "validate", "m.json", "--sample", "s.json")
+
+    assert validated.exit_code == 1
+    assert "planted:run isn't loaded" in validated.output
+    assert not (folder / "loaded").exists()
+
+
 def test_quiet_prints_errors_alone(things: Path) -> None:
     put_mapping(things)
 

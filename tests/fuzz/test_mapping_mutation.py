@@ -209,6 +209,7 @@ def test_any_mapping_is_refused_or_maps_any_record_or_tells_its_faults(config: A
 
 @examples(100)
 @given(CONFIGS | SOUND, RECORDS)
+@example({"mutation": None, "sourceFormat": "json", "arguments": {"input": {"source": [None]}}}, {})
 def test_compat_mode_gives_a_result_or_an_error_of_ours(config: Any, record: Any) -> None:
     with contextlib.suppress(FCConnectError):
         mapper = GraphQLMutationMapper(config, compat=True, transforms=RESOLVED, environment={})

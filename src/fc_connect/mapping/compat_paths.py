@@ -36,7 +36,7 @@ class UniversalPathResolver:
         self._is_xml = source_format == "xml"
         self._is_flat = source_format == "csv"
 
-    def resolve(self, data: Any, path: str) -> Any:
+    def resolve(self, data: Any, path: Any) -> Any:
         """Return what lies at the path, `ABSENT` where nothing does. XML may be given as its text.
 
         Raises:
@@ -44,6 +44,8 @@ class UniversalPathResolver:
         """
         if not path:
             raise PathResolutionError("Path cannot be empty")
+        if not isinstance(path, str):
+            raise PathResolutionError(f"Failed to resolve path: it is text, not {type_name(path)}")
         if self._is_xml and isinstance(data, str | bytes):
             try:
                 data = read_xml(data, coerce=True)

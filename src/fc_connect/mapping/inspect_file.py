@@ -154,7 +154,11 @@ def _mutation_format(
     context = dict.fromkeys(context_names(content))
     try:
         mapper = GraphQLMutationMapper(
-            content, resolvers=expected.resolvers, environment=_AnyVariable(), context=context
+            content,
+            resolvers=expected.resolvers,
+            environment=_AnyVariable(),
+            context=context,
+            imports=False,
         )
     except ConfigurationError as exc:
         told = {each.path for each in issues}

@@ -95,6 +95,7 @@ class GraphQLMutationMapper:
         schema: GraphQLSchema | None = None,
         before: BeforeMapping | None = None,
         after: AfterMapping | None = None,
+        imports: bool = True,
     ) -> None:
         """Read a mapping.
 
@@ -104,6 +105,8 @@ class GraphQLMutationMapper:
             transforms: the same; in compat mode these alone are known to `map`, and `custom.…` resolvers to nodes.
             context: what `$context.…` reads, and resolvers are given.
             environment: the variables that a constant `${NAME}` may read. Nothing else of the environment is seen.
+            imports: whether the mapping may name any `module:function`, which is then loaded and called. Say no where
+                others write the mapping.
             schema: what the query and, in strict mode, the variables of every record are checked against.
 
         Raises:
@@ -118,6 +121,7 @@ class GraphQLMutationMapper:
         self.compat = config.get("compat") is True if compat is None else compat
         self._config = config
         self._is_xml = source_format == "xml"
+        self._imports = imports
         self._context = dict(context or {})
         self._schema = schema
         self._before, self._after = before, after
@@ -145,6 +149,7 @@ class GraphQLMutationMapper:
             own=own_calls(own, problems),
             environment=environment,
             problems=problems,
+            imports=self._imports,
         )
         fields, arguments = self._config.get("fields"), self._config.get("arguments")
         if fields is not None and arguments is not None:

@@ -59,11 +59,13 @@ class Compiler:
         own: Mapping[str, Call],
         environment: Mapping[str, str],
         problems: list[str],
+        imports: bool,
     ) -> None:
         self._origins = (*ORIGINS, *nodes)
         self._own = own
         self._environment = environment
         self._problems = problems
+        self._imports = imports
 
     def children(self, fields: Mapping[str, Any], at: str, depth: int = 0) -> tuple[Target, ...]:
         """Return the targets of an object; a name with dots lies in objects of its own."""
@@ -239,7 +241,11 @@ class Compiler:
         if name == "sdk.concat":
             return self._concat(options, at)
         return resolver_call(
-            ResolverCall(name=name, options=options), at, own=self._own, problems=self._problems
+            ResolverCall(name=name, options=options),
+            at,
+            own=self._own,
+            problems=self._problems,
+            imports=self._imports,
         )
 
     def _concat(self, options: Mapping[str, Any], at: str) -> Call | None:
