@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         resolver,
     )
     from fc_connect.mapping.compat_paths import PathResolutionError, UniversalPathResolver
-    from fc_connect.mapping.config import CompatMapping, FieldConfig, MappingConfig, load_mapping
+    from fc_connect.mapping.config import CompatMapping, FieldConfig, MappingConfig
     from fc_connect.mapping.coverage import Coverage, coverage_of
     from fc_connect.mapping.draft import Draft, DraftOptions, draft_for_type
     from fc_connect.mapping.draft_files import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fc_connect.mapping.fit import Finding, check_extract, check_fit
     from fc_connect.mapping.inspect_file import Expectation, Inspection, inspect_mapping
     from fc_connect.mapping.mapper import Mapper, MapResult, Reject, UniversalMapper, compile_mapping
+    from fc_connect.mapping.mapping_file import load_mapping
     from fc_connect.mapping.mutation import GraphQLMutationMapper
     from fc_connect.mapping.mutation_config import ConfigReport, assert_valid_config, validate_mapping_config
     from fc_connect.mapping.mutation_results import (
@@ -195,7 +196,7 @@ _HOMES = {
     "explain": "trace",
     "input_type": "schema",
     "inspect_mapping": "inspect_file",
-    "load_mapping": "config",
+    "load_mapping": "mapping_file",
     "load_schema": "schema",
     "mutation_field": "schema",
     "object_type": "schema",

@@ -11,10 +11,10 @@ from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type
 
 from fc_connect.errors import ConfigurationError
 from fc_connect.mapping.batch_entities import batch_entity_type
-from fc_connect.mapping.config import load_mapping
 from fc_connect.mapping.coverage import Coverage, coverage_of
 from fc_connect.mapping.fit import FieldState, Finding, Fit, check_extract, check_fit
 from fc_connect.mapping.mapper import compile_mapping
+from fc_connect.mapping.mapping_file import load_mapping
 from fc_connect.mapping.mutation import GraphQLMutationMapper
 from fc_connect.mapping.mutation_config import ConfigIssue, validate_mapping_config
 from fc_connect.mapping.outline import Outline, read_outline

@@ -12,8 +12,9 @@ from typing import Any
 from fc_connect.errors import FieldProblem, MappingError
 from fc_connect.mapping.compat import compat_field, compat_interpret, compat_items, compat_put, compat_rules
 from fc_connect.mapping.compiler import compile_rules
-from fc_connect.mapping.config import CompatMapping, MappingConfig, load_mapping
+from fc_connect.mapping.config import CompatMapping, MappingConfig
 from fc_connect.mapping.interpreter import interpret, interpret_field, shown
+from fc_connect.mapping.mapping_file import load_mapping
 from fc_connect.mapping.plan import own_call, strict_rules
 from fc_connect.mapping.rules import Rule, items_of, put
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fc_connect.errors import ConfigurationError
-from fc_connect.mapping import config
+from fc_connect.mapping.mapping_file import read_content
 from fc_connect.mapping.mutation_plan import FIELD_OPTIONS
 
 __all__ = ["TODO", "Outline", "Target", "outline_of", "read_outline"]
@@ -217,7 +217,7 @@ def read_outline(path: Path) -> tuple[Outline, dict[str, Any]]:
     Raises:
         ConfigurationError: it can't be read, or is no mapping.
     """
-    content = config._read(path)
+    content = read_content(path)
     try:
         return outline_of(content), content
     except ConfigurationError as exc:

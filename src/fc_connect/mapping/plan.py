@@ -10,11 +10,11 @@ from fc_connect.errors import ConfigurationError, listed
 from fc_connect.mapping.calls import own_call, resolver_call
 from fc_connect.mapping.checks import checks_of, looked_up
 from fc_connect.mapping.conditions import Holds, condition
-from fc_connect.mapping.config import FieldConfig, Lookup, MappingConfig, ResolverCall, target_steps
+from fc_connect.mapping.config import FieldConfig, Lookup, MappingConfig, ResolverCall
 from fc_connect.mapping.lookups import read_table
 from fc_connect.mapping.paths import Path, parse_path
 from fc_connect.mapping.resolvers import RESOLVERS, to_string
-from fc_connect.mapping.rules import Call, Read, Rule, is_empty
+from fc_connect.mapping.rules import Call, Read, Rule, is_empty, target_steps
 from fc_connect.mapping.values import ABSENT
 
 __all__ = ["own_call", "strict_rules"]

@@ -7,6 +7,7 @@ says in text is parsed by then: paths, names of resolvers, conditions, tables.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,10 +15,14 @@ from typing import Any
 
 from fc_connect.mapping.values import ABSENT
 
-__all__ = ["Call", "Read", "Rule", "Steps", "is_empty", "items_of", "put", "taken"]
+__all__ = ["Call", "Read", "Rule", "Steps", "is_empty", "items_of", "put", "taken", "target_steps"]
 
 Steps = tuple[str | int, ...]
 """Keys and positions, from the outside in."""
+
+_MAX_INDEX = 1_000
+"""Of a list that a target fills: beyond it is a slip of the pen."""
+_TARGET_PART = re.compile(r"([^\[\]]+)(?:\[([0-9]{1,9})\])?")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -100,6 +105,28 @@ def is_empty(value: Any) -> bool:
 def taken(rule: Rule, value: Any) -> Any:
     """Return the value as it may be put into an entity."""
     return deepcopy(value) if rule.copies and isinstance(value, dict | list) else value
+
+
+def target_steps(target: str) -> Steps:
+    """Return the place that a target names: `a.b`, `lines[0].ref`.
+
+    Raises:
+        ValueError: it is written in another way.
+    """
+    steps: list[str | int] = []
+    for part in target.split("."):
+        match = _TARGET_PART.fullmatch(part)
+        if match is None:
+            raise ValueError(
+                "a target is a name, names with dots, or with the place in a list as in lines[0].ref; "
+                "a list of any length is `isArray` with `fields`"
+            )
+        steps.append(match[1])
+        if match[2] is not None:
+            if int(match[2]) > _MAX_INDEX:
+                raise ValueError(f"a list that is filled place by place has at most {_MAX_INDEX:,}")
+            steps.append(int(match[2]))
+    return tuple(steps)
 
 
 def put(entity: dict[str, Any], target: Steps, value: Any) -> None:
