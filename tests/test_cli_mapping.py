@@ -353,6 +353,7 @@ def test_every_format_gives_a_mapping(folder: Path, name: str, content: str, fie
         ([], "Name a target"),
         (["--entity", "INVENTORY", "--type", "X"], "can't be used together"),
         (["--type", "X"], "needs a schema"),
+        (["--sample", "things.json", "-s", "schema.graphql"], "what of the schema is the target"),
         (["--mutation", "createThing"], "needs a schema"),
         (["--entity", "NOPE"], "Nothing is known"),
         (["--sample", "missing.csv"], "can't be read"),

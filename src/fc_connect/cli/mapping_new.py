@@ -85,6 +85,8 @@ def new(
         raise click.UsageError(f"{' and '.join(given)} can't be used together: a mapping has one target.")
     if not given and sample_file is None:
         raise click.UsageError("Name a target (--entity, --type, --mutation, --query), a --sample, or both.")
+    if not given and (origin.file is not None or origin.names_account):
+        raise click.UsageError("Say what of the schema is the target: --type, --mutation or --query.")
     if output is not None and output.exists() and not force:
         raise ConfigurationError(f"{output} is there already. Nothing was written: --force writes over it.")
     sample = (
