@@ -57,6 +57,7 @@ def outputs_of(cases: Sequence[dict[str, Any]]) -> list[Any]:
         input=json.dumps(cases).encode(),
         capture_output=True,
         check=True,
+        timeout=300,
         env={**os.environ, "TZ": "UTC", "FACTS_ENV_VAR": "from-env"},
     ).stdout
     outputs: list[Any] = json.loads(told)

@@ -8,6 +8,8 @@ docs/mapping.md has the table of names, and says what Python has in place of tho
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import signature
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -63,6 +65,7 @@ from fc_connect.mapping.toolbox.texts import (
     truncate,
     uuid,
 )
+from fc_connect.mapping.values import ABSENT
 
 __all__ = [
     "HELPERS",
@@ -122,7 +125,28 @@ __all__ = [
     "uuid",
 ]
 
-HELPERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+
+def _as_called_there(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is called as JavaScript calls one.
+
+    Arguments that are missing are `ABSENT`, those too many are left out, and `ABSENT` means the default.
+    """
+    parameters = [each for each in signature(function).parameters.values() if each.kind != each.KEYWORD_ONLY]
+    if any(each.kind == each.VAR_POSITIONAL for each in parameters):
+        return function
+    defaults = [ABSENT if each.default is each.empty else each.default for each in parameters]
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        given = [*arguments, *defaults[len(arguments) :]][: len(defaults)]
+        return function(
+            *[default if each is ABSENT else each for each, default in zip(given, defaults, strict=True)]
+        )
+
+    return call
+
+
+_BY_NAME: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
         "addDays": add_days,
         "avg": average,
@@ -180,4 +204,7 @@ HELPERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "uuid": uuid,
     }
 )
-"""By the name that the TypeScript SDK gives them."""
+HELPERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {name: _as_called_there(function) for name, function in _BY_NAME.items()}
+)
+"""By the name that the TypeScript SDK gives them, and called as there."""

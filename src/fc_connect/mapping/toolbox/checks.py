@@ -10,6 +10,7 @@ from typing import Any
 from fc_connect.errors import MappingError
 from fc_connect.mapping import javascript
 from fc_connect.mapping.javascript import INVALID_DATE, WHITESPACE, to_string
+from fc_connect.mapping.toolbox.access import field_of, has_field
 from fc_connect.mapping.values import ABSENT, Absent
 
 __all__ = [
@@ -49,9 +50,15 @@ def normalize_empty(value: Any, default: Any = ABSENT, trim: bool = True) -> Any
 
 
 def map_value(value: Any, table: Any, default: Any = ABSENT) -> Any:
-    """Return what the table has for the value, as text; the default where that is nothing or null."""
-    found = table.get(to_string(value)) if isinstance(table, Mapping) else None
-    return default_to(found, default)
+    """Return what the table has for the value, as text, null included; the default where it has nothing.
+
+    Raises:
+        MappingError: the table is none.
+    """
+    if not isinstance(table, Mapping | list):
+        raise MappingError(f"mapValue: the table must be an object, not {to_string(table)}")
+    key = to_string(value)
+    return field_of(table, key) if has_field(table, key) else default
 
 
 def require_field(value: Any, name: str) -> Absent:
@@ -61,7 +68,7 @@ def require_field(value: Any, name: str) -> Absent:
         MappingError: it is.
     """
     if value is None or value is ABSENT or value == "":
-        raise MappingError(f"Required field missing: {name}")
+        raise MappingError(f"Required field missing: {to_string(name)}")
     return ABSENT
 
 

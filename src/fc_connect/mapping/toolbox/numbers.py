@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Context, Decimal
 from itertools import islice
 from typing import Any
 
 from fc_connect.errors import MappingError
-from fc_connect.mapping.javascript import as_number, number_text, parse_float, parse_int, to_number
-from fc_connect.mapping.toolbox.checks import is_number
+from fc_connect.mapping.javascript import (
+    as_number,
+    is_number,
+    number_text,
+    parse_float,
+    parse_int,
+    to_number,
+    to_string,
+)
+from fc_connect.mapping.toolbox.access import added, field_of, items_of
 from fc_connect.mapping.toolbox.lists import Key, keyed
 from fc_connect.mapping.values import ABSENT, Absent
 
@@ -26,6 +35,7 @@ __all__ = [
 ]
 
 _MOST_ITEMS = 1_000_000
+_LONGEST = 400
 _EXACT = Context(prec=400)
 
 
@@ -41,18 +51,33 @@ def parse_int_safe(value: Any, default: Any = 0) -> Any:
     return number if number == number else default
 
 
-def format_currency(value: Any, scale: int = 2) -> str:
+def format_currency(value: Any, scale: Any = 2) -> str:
     """Return an amount with `scale` decimals, as the original rounds: a next digit of 5 is cut off.
 
     1.235 becomes 1.23, and so does 1.2354. For amounts that are paid, round a `Decimal` instead.
+
+    Raises:
+        MappingError: the scale is below 0 or above 100.
     """
     number = float(to_number(value))
-    if not math.isfinite(number):
-        return number_text(number)
-    factor = 10.0**scale
-    if _rounded(abs(number) * 10.0 ** (scale + 1)) % 10 == 5:
-        return _fixed(math.trunc(number * factor) / factor, scale)
-    return _fixed(_rounded(number * factor) / factor, scale)
+    digits = to_number(scale)
+    places = 0 if digits != digits else digits
+    if not 0 <= places < 101:
+        raise MappingError(f"formatCurrency: the scale must be between 0 and 100, not {to_string(scale)}")
+    factor = _tens(digits)
+    if not math.isfinite(number) or factor != factor:
+        return number_text(number if math.isinf(number) and factor == factor else math.nan)
+    shifted = abs(number) * _tens(to_number(added(scale, 1)))
+    if math.isfinite(shifted) and _rounded(shifted) % 10 == 5:
+        return _fixed(math.trunc(number * factor) / factor, int(places))
+    return _fixed(_rounded(number * factor) / factor, int(places))
+
+
+def _tens(power: float) -> float:
+    try:
+        return float(10.0**power)
+    except OverflowError:
+        return math.inf
 
 
 def _rounded(number: float) -> float:
@@ -72,7 +97,13 @@ def _fixed(number: float, scale: int) -> str:
 
 
 def total(items: Any, key: Key | None = None) -> int | float:
-    """Return the sum of what is a number among the items."""
+    """Return the sum of what is a number among the items, NaN included.
+
+    Raises:
+        MappingError: it is no list, or an item is null and has no key.
+    """
+    if not isinstance(items, list | tuple):
+        raise MappingError(f"sum: {to_string(items)} is no list")
     result: int | float = 0
     for number in _numbers(items, key):  # one by one: `sum` adds floats otherwise from Python 3.12 on
         result += number
@@ -80,19 +111,45 @@ def total(items: Any, key: Key | None = None) -> int | float:
 
 
 def average(items: Any, key: Key | None = None) -> int | float:
-    """Return the sum of the numbers, divided by how many items there are, numbers or not; 0 for none."""
-    count = len(items) if isinstance(items, list | tuple) else 0
-    return as_number(total(items, key) / count) if count else 0
+    """Return the sum of the numbers, divided by how many items there are, numbers or not; 0 for none.
+
+    Raises:
+        MappingError: it is no list, or an item is null and has no key.
+    """
+    if _is_of_length_0(items, "avg"):
+        return 0
+    return as_number(total(items, key) / len(items))
 
 
 def smallest(items: Any, key: Key | None = None) -> int | float | Absent:
-    """Return the smallest of the numbers, `ABSENT` where there is none."""
-    return min(_numbers(items, key), default=ABSENT)
+    """Return the smallest of the numbers, `ABSENT` where there is none.
+
+    Raises:
+        MappingError: it is no list, or an item is null and has no key.
+    """
+    if _is_of_length_0(items, "min"):
+        return ABSENT
+    found = min(_real_numbers(items, key, "min"), default=math.inf)
+    return ABSENT if found == math.inf else found
 
 
 def largest(items: Any, key: Key | None = None) -> int | float | Absent:
-    """Return the largest of the numbers, `ABSENT` where there is none."""
-    return max(_numbers(items, key), default=ABSENT)
+    """Return the largest of the numbers, `ABSENT` where there is none.
+
+    Raises:
+        MappingError: it is no list, or an item is null and has no key.
+    """
+    if _is_of_length_0(items, "max"):
+        return ABSENT
+    found = max(_real_numbers(items, key, "max"), default=-math.inf)
+    return ABSENT if found == -math.inf else found
+
+
+def _is_of_length_0(items: Any, helper: str) -> bool:
+    if items is None or items is ABSENT:
+        raise MappingError(f"{helper}: {to_string(items)} is no list")
+    length = field_of(items, "length")
+    return is_number(length) and bool(length == 0)
 
 
 def clamp(value: Any, lowest: Any, highest: Any) -> int | float:
@@ -109,21 +166,26 @@ def number_range(start: Any, end: Any = ABSENT, step: Any = 1) -> list[int | flo
     Raises:
         MappingError: there are more of them than any record needs.
     """
-    first, last = (0, to_number(start)) if end is ABSENT else (to_number(start), to_number(end))
-    numbers = list(islice(_steps(first, last, to_number(step)), _MOST_ITEMS + 1))
+    first, last = (0, start) if end is ABSENT else (start, end)
+    numbers = list(islice(_steps(first, to_number(last), step), _MOST_ITEMS + 1))
     if len(numbers) > _MOST_ITEMS:
         raise MappingError(f"range: more than {_MOST_ITEMS:,} numbers")
     return numbers
 
 
-def _steps(first: Any, last: Any, step: Any) -> Any:
-    while (step > 0 and first < last) or (step < 0 and first > last):
+def _steps(first: Any, last: Any, step: Any) -> Iterator[Any]:
+    number = to_number(step)
+    while (number > 0 and to_number(first) < last) or (number < 0 and to_number(first) > last):
         yield first
-        first = first + step
+        first = added(first, step)
+        if isinstance(first, str) and len(first) > _LONGEST:
+            raise MappingError("range: the start or the step is no number")
 
 
 def _numbers(items: Any, key: Key | None) -> list[Any]:
-    if not isinstance(items, list | tuple):
-        return []
     values = (keyed(item, key) for item in items)
     return [float(value) if isinstance(value, Decimal) else value for value in values if is_number(value)]
+
+
+def _real_numbers(items: Any, key: Key | None, helper: str) -> list[Any]:
+    return [number for number in _numbers(items_of(items, helper), key) if number == number]

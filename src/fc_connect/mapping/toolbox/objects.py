@@ -23,13 +23,13 @@ from fc_connect.mapping.javascript import (
     read_json,
     to_string,
 )
+from fc_connect.mapping.toolbox.access import POSITION, entries_of, field_of, has_field, names_of
 from fc_connect.mapping.values import ABSENT
 
 __all__ = [
     "deep_clone",
     "deep_merge",
     "extract_custom_attribute",
-    "field_of",
     "get_value",
     "get_xml_attribute",
     "get_xml_text_content",
@@ -41,31 +41,20 @@ __all__ = [
 ]
 
 _INDEXED = re.compile(r"(.+)\[([0-9]+)\]", re.DOTALL)
-_POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
 _MOST_ITEMS = 100_000
 """Of a list that `set_value` fills up: beyond this it is a slip of the pen, and would take the memory."""
 
 
-def field_of(value: Any, name: str) -> Any:
-    """Return what `value[name]` is in JavaScript, as far as it is data; `ABSENT` where there is nothing."""
-    if isinstance(value, Mapping):
-        return value.get(name, ABSENT)
-    if isinstance(value, list | str):
-        if name == "length":
-            return (
-                len(value)
-                if isinstance(value, list)
-                else len(value.encode("utf-16-le", "surrogatepass")) // 2
-            )
-        if _POSITION.fullmatch(name) and int(name) < len(value):
-            return value[int(name)]
-    return ABSENT
+def get_value(value: Any, path: Any, default: Any = ABSENT) -> Any:
+    """Return what lies at the path, null included; the default where nothing does.
 
-
-def get_value(value: Any, path: str, default: Any = ABSENT) -> Any:
-    """Return what lies at the path, null included; the default where nothing does."""
+    Raises:
+        MappingError: the path is no text.
+    """
     if not is_truthy(value) or not is_truthy(path):
         return default
+    if not isinstance(path, str):
+        raise MappingError(f"get: the path must be text, not {to_string(path)}")
     for step in _steps(path):
         value = field_of(value, str(step))
         if value is ABSENT:
@@ -73,14 +62,17 @@ def get_value(value: Any, path: str, default: Any = ABSENT) -> Any:
     return value
 
 
-def set_value(value: Any, path: str, new: Any) -> Any:
+def set_value(value: Any, path: Any, new: Any) -> Any:
     """Put something at the path, in place. What is in the way is replaced; lists are filled up.
 
     Raises:
-        MappingError: a null is in the way, or a list would grow beyond any sense.
+        MappingError: a null is in the way, a list would get a name or grow beyond any sense, or it is no path or no
+            object.
     """
-    if not is_truthy(path) or not isinstance(value, dict | list):
+    if not is_truthy(path) or not is_truthy(value):
         return ABSENT
+    if not isinstance(path, str) or not isinstance(value, dict | list):
+        raise MappingError(f"set: nothing can be put at {to_string(path)!r} of {to_string(value)!r}")
     steps = _steps(path)
     node: Any = value
     for step, following in pairwise(steps):
@@ -107,7 +99,7 @@ def _place(node: Any, step: str | int, value: Any) -> None:
     if isinstance(node, dict):
         node[str(step)] = value
         return
-    if not isinstance(step, int) and not _POSITION.fullmatch(step):
+    if not isinstance(step, int) and not POSITION.fullmatch(step):
         raise MappingError(f"Cannot put {step!r} into a list")
     position = int(step)
     if position > _MOST_ITEMS:
@@ -122,17 +114,19 @@ def _place(node: Any, step: str | int, value: Any) -> None:
 
 def get_xml_attribute(element: Any, name: str, default: Any = ABSENT) -> Any:
     """Return an attribute of an element, wherever the parser put it; the default where none has a value."""
-    if isinstance(element, Mapping):
-        for found in (
-            element.get(f"${name}"),
-            field_of(element.get("$"), name),
-            element.get(f"@{name}"),
-            field_of(element.get("@"), name),
-            element.get(name),
-            field_of(element.get("_attributes"), name),
-        ):
-            if is_truthy(found):
-                return found
+    if not is_truthy(element) or not is_truthy(name):
+        return default
+    key = to_string(name)
+    for found in (
+        field_of(element, f"${key}"),
+        field_of(field_of(element, "$"), key),
+        field_of(element, f"@{key}"),
+        field_of(field_of(element, "@"), key),
+        field_of(element, key),
+        field_of(field_of(element, "_attributes"), key),
+    ):
+        if is_truthy(found):
+            return found
     return default
 
 
@@ -140,7 +134,7 @@ def get_xml_text_content(element: Any, default: Any = ABSENT) -> Any:
     """Return the text of an element; what is no object is its own text."""
     if element is None or element is ABSENT:
         return default
-    if isinstance(element, list | tuple):
+    if isinstance(element, list | tuple | date) or element is INVALID_DATE:
         return default
     if not isinstance(element, Mapping):
         return element
@@ -155,16 +149,23 @@ def get_xml_text_content(element: Any, default: Any = ABSENT) -> Any:
 
 
 def extract_custom_attribute(attributes: Any, name: str, default: Any = ABSENT) -> Any:
-    """Return the text of the custom attribute of that id, from a list of them, one, or an object by id."""
+    """Return the text of the custom attribute of that id, from a list of them, one, or an object by id.
+
+    Raises:
+        MappingError: a null is among them.
+    """
     listed = attributes if isinstance(attributes, list) else [attributes]
     for each in listed:
-        if isinstance(each, Mapping) and (
-            each.get("@attribute-id") == name or each.get("attributeId") == name
+        if isinstance(attributes, list) and (each is None or each is ABSENT):
+            raise MappingError("extractCustomAttribute: an attribute of the list is null")
+        if isinstance(each, Mapping) and name in (
+            field_of(each, "@attribute-id"),
+            field_of(each, "attributeId"),
         ):
             found = each.get("#text")
             found = found if is_truthy(found) else each.get("value")
             return found if is_truthy(found) else default
-    found = attributes.get(name) if isinstance(attributes, Mapping) else None
+    found = ABSENT if isinstance(attributes, list) else field_of(attributes, to_string(name))
     return found if is_truthy(found) else default
 
 
@@ -183,8 +184,10 @@ def deep_clone(value: Any) -> Any:
     """Return a copy, through JSON: dates become text, NaN null, absent fields go. `copy.deepcopy` keeps them all.
 
     Raises:
-        MappingError: it holds itself, or is nested too deeply.
+        MappingError: there is nothing, or it holds itself, or is nested too deeply.
     """
+    if value is ABSENT or callable(value):
+        raise MappingError("deepClone: there is nothing to clone")
     try:
         return _cloned(value)
     except RecursionError as exc:
@@ -208,32 +211,37 @@ def _cloned(value: Any) -> Any:
     return None if value is INVALID_DATE else value
 
 
-def deep_merge(target: Any, *sources: Any) -> dict[str, Any]:
-    """Return an object with the fields of all; objects are merged in depth, anything else is replaced."""
-    merged: dict[str, Any] = {}
-    for source in (target, *sources):
-        for name, item in source.items() if isinstance(source, Mapping) else ():
-            held = merged.get(name)
-            is_deep = isinstance(item, Mapping) and isinstance(held, Mapping)
-            merged[name] = deep_merge(held, item) if is_deep else item
+def deep_merge(target: Any = ABSENT, source: Any = ABSENT) -> dict[str, Any]:
+    """Return an object with the fields of both; objects are merged in depth, anything else is replaced."""
+    merged = entries_of(target)
+    for name, item in entries_of(source).items():
+        is_deep = isinstance(item, Mapping | date) or item is INVALID_DATE
+        merged[name] = deep_merge(merged.get(name), item) if is_deep else item
     return merged
 
 
 def merge(*sources: Any) -> dict[str, Any]:
     """Return an object with the fields of all, the last of each; null and absent ones have none."""
-    return {name: item for source in sources if isinstance(source, Mapping) for name, item in source.items()}
+    return {name: item for source in sources for name, item in entries_of(source).items()}
 
 
 def pick(value: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Return an object with only these of its fields."""
-    return {name: value[name] for name in names if name in value} if isinstance(value, Mapping) else {}
+    """Return an object with only these of its fields.
+
+    Raises:
+        MappingError: it is no object, or there are no names.
+    """
+    wanted = names_of(names, "pick")
+    if wanted and not isinstance(value, Mapping | list | date) and value is not INVALID_DATE:
+        raise MappingError(f"pick: {to_string(value)} is no object")
+    return {name: field_of(value, name) for name in wanted if has_field(value, name)}
 
 
 def omit(value: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Return an object without these of its fields."""
-    left_out = set(names)
-    return (
-        {name: item for name, item in value.items() if name not in left_out}
-        if isinstance(value, Mapping)
-        else {}
-    )
+    """Return an object without these of its fields.
+
+    Raises:
+        MappingError: there are no names.
+    """
+    left_out = set(names_of(names, "omit"))
+    return {name: item for name, item in entries_of(value).items() if name not in left_out}
