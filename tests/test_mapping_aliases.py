@@ -49,6 +49,14 @@ def test_no_mutations_neither_all_succeeded_nor_all_failed() -> None:
     assert (compat.all_succeeded, compat.all_failed) == (True, True)
 
 
+def test_compat_mode_tells_what_the_answer_has_for_a_message() -> None:
+    answer = {"data": {"m1": None}, "errors": [{"message": None, "path": ["m1"]}]}
+
+    assert parse_aliased_response(answer, 1, "m", compat=True).results[0].message is None
+    assert parse_aliased_response(answer, 1, "m").results[0].message == "Unknown error"
+    assert not parse_aliased_response(None, 0, "m", compat=True).all_succeeded
+
+
 def test_what_returned_data_was_done_whatever_its_errors_say() -> None:
     answer = {"data": {"m1": {"id": 1}}, "errors": [{"message": "field", "path": ["m1", "ref"]}]}
 

@@ -69,6 +69,13 @@ def test_compat_mode_gives_what_the_original_gives(case: dict[str, Any]) -> None
         ("toISO8601", "2024-01-15", "2024-01-15T00:00:00.000Z"),
         ("toISO8601", "soon", "soon"),
         ("toDate", "soon", None),
+        ("toDate", 0, None),
+        ("toDate", True, None),
+        ("toISO8601", 5, "2001-05-01T00:00:00.000Z"),
+        ("toISO8601", 1705314600000, 1705314600000),
+        ("toISO8601", False, False),
+        ("toUpperCase", {"a": 1}, {"a": 1}),
+        ("trim", 5, 5),
         ("noSuchThing", "x", "x"),
     ],
 )
@@ -76,6 +83,33 @@ def test_compat_transforms_follow_javascript(transform: str, value: Any, found: 
     config = mapping({"q": {"source": "q", "transform": transform}})
 
     assert GraphQLMutationMapper(config, compat=True).map({"q": value}).variables == {"input": {"q": found}}
+
+
+@pytest.mark.parametrize(
+    ("field", "found"),
+    [
+        ({"source": "list", "isArray": True}, [{}, {}]),
+        ({"source": "null", "isArray": True, "autoWrap": True, "x": "x"}, [{"x": ABSENT}]),
+        ({"source": "list", "isArray": True, "defaultValue": 5}, [{"defaultValue": ABSENT}] * 2),
+        ({"source": "one", "_nested": True, "x": "x", "y": "y"}, {"x": 1}),
+    ],
+)
+def test_compat_lists_and_objects_are_filled_as_there(field: dict[str, Any], found: Any) -> None:
+    record = {"list": [1, 2], "null": None, "one": {"x": 1}}
+
+    request = GraphQLMutationMapper(mapping({"q": field}), compat=True).map(record)
+
+    assert request.variables == {"input": {"q": found}}
+
+
+def test_compat_leaves_an_object_out_whose_source_is_nothing_but_no_argument() -> None:
+    config = {
+        **mapping({"q": {"source": "zz", "_nested": True, "x": {"value": 1}}}),
+        "sourceFormat": "JSON",
+    }
+    config["arguments"]["id"] = {"source": "zz"}
+
+    assert GraphQLMutationMapper(config, compat=True).map({}).variables == {"input": {}, "id": ABSENT}
 
 
 def test_compat_constants_read_the_variables_that_are_allowed_and_no_others() -> None:

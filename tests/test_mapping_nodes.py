@@ -84,7 +84,7 @@ def test_compat_items_read_from_the_item_and_other_paths_from_the_record() -> No
         ({"nodes": {"n": {"extract": "a"}}}, {"a": 1, "$n": 2}, "conflicts"),
         ({"nodes": {"n": {"extract": "a", "parse": "json"}}}, {"a": "{"}, "can't be read as JSON"),
         ({"fields": {"a": {"source": "a", "resolver": "custom.throw"}}}, {"a": 1}, "boom"),
-        ({}, [1], "plain object"),
+        ({}, [1], "requires rootData to be an object"),
     ],
 )
 def test_compat_tells_what_fails_and_never_raises(config: dict[str, Any], root: Any, error: str) -> None:
@@ -94,6 +94,39 @@ def test_compat_tells_what_fails_and_never_raises(config: dict[str, Any], root: 
 
     assert not found.success
     assert error in found.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "found"),
+    [
+        ("k", ABSENT),  # a path alone is none here
+        ({}, {}),
+        ({"defaultValue": 5}, {"defaultValue": ABSENT}),
+        ({"defaultValue": 5, "resolver": "toString"}, ABSENT),
+        ({"x": {"source": "k", "resolver": "custom.zero"}}, {"x": 1}),
+        ({"fields": {"x": {"source": "k", "resolver": "custom.zero"}}}, {"x": 0}),
+        ({"source": "list", "isArray": True}, [{}, {}]),
+        ({"source": "n"}, "node"),  # a node is found by its bare name too
+    ],
+)
+def test_compat_fields_are_read_as_there(field: Any, found: Any) -> None:
+    config = mapping({"a": field}, nodes={"n": {"extract": "text"}})
+    root = {"k": 1, "list": [1, 2], "n": "root", "text": "node"}
+
+    mapped = GraphQLMutationMapper(config, compat=True, resolvers=FIXTURES).map_with_nodes(root)
+
+    assert mapped.data == {"a": found}
+    assert mapped.context == {"n": "node"}
+
+
+def test_compat_fails_where_a_scalar_or_nothing_is_in_the_way() -> None:
+    for value in (5, None):
+        config = mapping({"a": {"value": value}, "a.b": {"value": 1}})
+
+        found = GraphQLMutationMapper(config, compat=True).map_with_nodes({}).to_dict()
+
+        assert (found["success"], found["data"], found["variables"]) == (False, {}, {"input": {}})
+        assert "mutation createX" in found["query"]
 
 
 def test_compat_targets_never_reach_a_prototype() -> None:

@@ -8,6 +8,12 @@ from typing import Any
 
 from tests.peer.config_cases import validate_config_case
 from tests.peer.helper_cases import helper_case
+from tests.peer.mutation_cases import (
+    alias_parse_case,
+    batch_map_case,
+    mutation_map_case,
+    nodes_map_case,
+)
 from tests.peer.path_cases import json_path_case, xml_path_case
 from tests.peer.record_cases import universal_case
 from tests.peer.xml_cases import universal_xml_case
@@ -21,4 +27,8 @@ KINDS: dict[str, Callable[[Random], dict[str, Any]]] = {
     "json_path": json_path_case,
     "xml_path": xml_path_case,
     "validate_config": validate_config_case,
+    "mutation_map": mutation_map_case,
+    "nodes_map": nodes_map_case,
+    "batch_map": batch_map_case,
+    "alias_parse": alias_parse_case,
 }

@@ -36,8 +36,8 @@ class AliasResult:
     """Whether it returned something, and no error names it."""
     data: Any
     """What it returned; `ABSENT` where the answer doesn't hold it."""
-    message: str | None = None
-    """Why it failed."""
+    message: Any = None
+    """Why it failed; in compat mode whatever the answer has there."""
     errors: tuple[Mapping[str, Any], ...] = ()
     """The errors of the answer that name its alias."""
     input: Any = ABSENT
@@ -80,6 +80,8 @@ class AliasedResponse:
     other_errors: tuple[Mapping[str, Any], ...] = ()
     """The errors of the answer that name none of the mutations."""
     compat: bool = False
+    has_answer: bool = True
+    """Whether there was an answer at all."""
 
     @property
     def executed(self) -> int:
@@ -100,7 +102,7 @@ class AliasedResponse:
     @property
     def all_succeeded(self) -> bool:
         """Whether every mutation succeeded, of one at least."""
-        return self.failed == 0 and (self.compat or bool(self.results))
+        return self.failed == 0 and (bool(self.results) or (self.compat and self.has_answer))
 
     @property
     def all_failed(self) -> bool:
@@ -156,6 +158,8 @@ def parse_aliased_response(
         message = None
         if not success:
             message = _NO_RESPONSE if answer is None else _message(value, own, [] if compat else others)
+            if compat and own and answer is not None:
+                message = own[0].get("message", ABSENT)
         results.append(
             AliasResult(
                 alias=alias,
@@ -168,7 +172,9 @@ def parse_aliased_response(
                 input_ref=_ref(source, extract_ref),
             )
         )
-    return AliasedResponse(results=tuple(results), other_errors=tuple(others), compat=compat)
+    return AliasedResponse(
+        results=tuple(results), other_errors=tuple(others), compat=compat, has_answer=answer is not None
+    )
 
 
 def get_error_message(error: Any) -> str:

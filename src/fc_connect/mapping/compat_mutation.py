@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from fc_connect.errors import FieldProblem, MappingError, ParseError
@@ -34,7 +34,6 @@ _OPTIONS: Final = frozenset(
         "isArray",
         "autoWrap",
         "validation",
-        "comment",
     }
 )
 _SHOWN_DATA, _SHOWN_CONFIG = 200, 150
@@ -44,22 +43,29 @@ _TRUE = {"true", "1", "yes", "y", "on"}
 def to_boolean(value: Any) -> bool:
     if isinstance(value, str):
         return value.strip(js.WHITESPACE).lower() in _TRUE
+    if isinstance(value, float) and value != value:
+        return True  # it isn't 0
     return js.is_truthy(value)
 
 
 def to_iso(value: Any) -> Any:
     """Return an instant as ISO 8601 in UTC; what is no date goes through as it is."""
-    if value is None or value is ABSENT or value == "":
+    if not js.is_truthy(value):
         return value
-    moment = js.date_milliseconds(value)
+    moment = js.date_milliseconds(_dated(value))
     return value if moment is None else js.iso_text(moment)
 
 
 def to_date(value: Any) -> datetime | None:
-    if value is None or value is ABSENT or value == "":
+    if not js.is_truthy(value):
         return None
-    found = js.parse_date(value)
+    found = js.parse_date(_dated(value))
     return found if isinstance(found, datetime) else None
+
+
+def _dated(value: Any) -> Any:
+    """Return what is read as a date: of a number its text, so that 5 is May."""
+    return value if isinstance(value, date) or value is js.INVALID_DATE else js.to_string(value)
 
 
 def to_text(value: Any) -> str:
@@ -67,7 +73,7 @@ def to_text(value: Any) -> str:
 
 
 def _on_text(change: Callable[[str], str]) -> Callable[[Any], Any]:
-    return lambda value: value if value is None or value is ABSENT else change(js.to_string(value))
+    return lambda value: change(value) if isinstance(value, str) else value
 
 
 COMPAT_TRANSFORMS: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -115,7 +121,7 @@ class CompatMutation:
         if isinstance(arguments, Mapping):
             for name, config in arguments.items():
                 if not name.startswith("_"):
-                    _put(found, name, self._value(name, config, data))
+                    found[name] = self._value(name, config, data)
         return found
 
     def expanded(self, value: Any) -> Any:
@@ -145,6 +151,8 @@ class CompatMutation:
     def _nested(self, config: Mapping[str, Any], data: Any) -> Any:
         if js.is_truthy(config.get("source")):
             data = self._paths.resolve(data, config["source"])
+            if not js.is_truthy(data):
+                return ABSENT
         found: dict[str, Any] = {}
         for name, child in _children(config):
             _put(found, name, self._value(name, child, data))
@@ -173,7 +181,7 @@ class CompatMutation:
             raise compat_error("Array field must have a source path", field="array")
         items = self._paths.resolve(data, str(source))
         if not isinstance(items, list | tuple):
-            if js.is_truthy(config.get("autoWrap")) and items is not None and items is not ABSENT:
+            if js.is_truthy(config.get("autoWrap")) and items is not ABSENT:
                 items = [items]
             elif js.is_truthy(config.get("required")):
                 told = f"Expected array at path '{source}' but got {_typeof(items)}"
@@ -185,9 +193,7 @@ class CompatMutation:
         if isinstance(least, int | float) and js.is_truthy(least) and len(items) < least:
             told = f"Array must have at least {js.to_string(least)} items, got {len(items)}"
             raise compat_error(told, field="array", source=source)
-        children = _children(config)
-        if not children:
-            return list(items)
+        children = _children(config, but=_OPTIONS - {"defaultValue"})
         return [self._item(children, item, index) for index, item in enumerate(items)]
 
     def _item(self, children: list[tuple[str, Any]], item: Any, index: int) -> dict[str, Any]:
@@ -196,6 +202,8 @@ class CompatMutation:
     def _item_value(self, name: str, config: Any, item: Any, index: int) -> Any:
         if isinstance(config, str):
             return self._paths.resolve(item, config)
+        if config is None:
+            raise compat_error("Cannot read properties of null (reading 'value')")
         if not isinstance(config, Mapping):
             return ABSENT
         if "value" in config:
@@ -208,7 +216,10 @@ class CompatMutation:
             children = _children(mapping)
             if isinstance(inner, list | tuple):
                 return [self._item(children, each, position) for position, each in enumerate(inner)]
-            return ABSENT if inner is ABSENT else self._item(children, inner, 0)
+            single: dict[str, Any] = {}
+            for key, child in children:
+                _put(single, key, self._item_value(key, child, inner, 0))
+            return single
         plain = {key: each for key, each in config.items() if key != "resolver"}
         return self._source(name, plain, item, f"Required field '{name}' is missing in array item {index}")
 
@@ -235,10 +246,8 @@ def compat_error(
     return MappingError("\n".join([message, *([""] if details else []), *details]), problems=[problem])
 
 
-def _children(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [
-        (name, child) for name, child in config.items() if not name.startswith("_") and name not in _OPTIONS
-    ]
+def _children(config: Mapping[str, Any], *, but: frozenset[str] = _OPTIONS) -> list[tuple[str, Any]]:
+    return [(name, child) for name, child in config.items() if not name.startswith("_") and name not in but]
 
 
 def _put(target: dict[str, Any], name: str, value: Any) -> None:

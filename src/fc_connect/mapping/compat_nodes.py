@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from fc_connect.errors import MappingError
 from fc_connect.mapping import javascript as js
 from fc_connect.mapping.calls import own_call
-from fc_connect.mapping.compat_mutation import CompatMutation
-from fc_connect.mapping.compat_paths import UniversalPathResolver
+from fc_connect.mapping.compat_mutation import CompatMutation, compat_error
+from fc_connect.mapping.compat_paths import UniversalPathResolver, type_name
 from fc_connect.mapping.mutation_config import NODE_NAME
 from fc_connect.mapping.mutation_fields import copied
 from fc_connect.mapping.nodes import WRAPPERS, read_node
@@ -17,17 +18,6 @@ from fc_connect.mapping.values import ABSENT
 
 __all__ = ["CompatNodes"]
 
-_OPTIONS = {
-    "source",
-    "value",
-    "fields",
-    "resolver",
-    "defaultValue",
-    "required",
-    "isArray",
-    "comment",
-    "transform",
-}
 _UNSAFE = {"__proto__", "prototype", "constructor"}
 _ITEM = "$."
 
@@ -46,14 +36,17 @@ class CompatNodes:
         self._resolve = resolve
         self._paths = UniversalPathResolver("json")
 
-    def data(self, root: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the mapped data of one record.
+    def data(
+        self, root: Mapping[str, Any], nodes: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the mapped data of one record and its nodes.
 
         Raises:
-            MappingError: a node or a resolver fails.
+            MappingError: a resolver fails.
         """
-        combined = {**root, **self._nodes(root)}
-        return self._object(self._fields(), combined, ABSENT, context)
+        combined = {**root, **nodes, **{f"${name}": value for name, value in nodes.items()}}
+        has_fields = isinstance(self._config.get("fields"), Mapping)
+        return self._object(self._fields(), combined, ABSENT, context, is_resolved=has_fields)
 
     def _fields(self) -> Mapping[str, Any]:
         fields = self._config.get("fields")
@@ -63,7 +56,14 @@ class CompatNodes:
         found = arguments.get("input") if isinstance(arguments, Mapping) else None
         return found if isinstance(found, Mapping) else {}
 
-    def _nodes(self, root: Mapping[str, Any]) -> dict[str, Any]:
+    def nodes(self, root: Any) -> dict[str, Any]:
+        """Return the nodes of one record by name.
+
+        Raises:
+            MappingError: the record is no object, or a node fails.
+        """
+        if not isinstance(root, Mapping):
+            raise compat_error(_no_object(root), data=root)
         nodes = self._config.get("nodes")
         found: dict[str, Any] = {}
         for name, node in nodes.items() if isinstance(nodes, Mapping) else ():
@@ -83,7 +83,7 @@ class CompatNodes:
                 if js.is_truthy(node.get("required")):
                     raise MappingError(f"Required node '{name}' not found at path '{path}'")
                 continue
-            found[f"${name}"] = read_node(
+            found[name] = read_node(
                 value,
                 unescape=js.is_truthy(node.get("unescape")),
                 parse=node.get("parse"),
@@ -95,16 +95,29 @@ class CompatNodes:
         return self._paths.resolve(data, path) if path else ABSENT
 
     def _object(
-        self, fields: Mapping[str, Any], root: Any, item: Any, context: Mapping[str, Any]
+        self,
+        fields: Mapping[str, Any],
+        root: Any,
+        item: Any,
+        context: Mapping[str, Any],
+        *,
+        is_resolved: bool = True,
     ) -> dict[str, Any]:
+        """Return an object; resolvers aren't called in one that has a source of its own, or no `fields` key."""
         found: dict[str, Any] = {}
+        make = self._field if is_resolved else self._plain_field
         for name, config in fields.items():
-            _set(found, name.removesuffix("[]").split("."), self._field(name, config, root, item, context))
+            _set(found, name.removesuffix("[]").split("."), make(name, config, root, item, context))
         return found
 
+    def _plain_field(self, name: str, config: Any, root: Any, item: Any, context: Mapping[str, Any]) -> Any:
+        if config is None:
+            raise MappingError("Cannot read properties of null (reading 'value')")
+        return self._plain(name, config, root, item, context) if isinstance(config, Mapping) else ABSENT
+
     def _field(self, name: str, config: Any, root: Any, item: Any, context: Mapping[str, Any]) -> Any:
-        if isinstance(config, str):
-            return self._source(config, root, item)
+        if config is None:
+            raise MappingError("Cannot read properties of null (reading 'value')")
         if not isinstance(config, Mapping):
             return ABSENT
         value = self._plain(name, config, root, item, context)
@@ -113,13 +126,20 @@ class CompatNodes:
             function = self._resolve(resolver)
             if function is not None:
                 call = own_call(resolver, function)
-                if item is not ABSENT and not js.is_truthy(config.get("source")):
-                    value = item
+                if item is not ABSENT:
+                    value = self._current(config, value, root, item)
                 try:
                     return call.function(*(value, root, context.get("config", ABSENT))[: call.arity])
                 except Exception as exc:
                     raise MappingError(str(exc)) from exc
         return value
+
+    def _current(self, config: Mapping[str, Any], value: Any, root: Any, item: Any) -> Any:
+        """Return what a resolver of an item's field gets: its own path, else its value, else the item."""
+        source = config.get("source")
+        if isinstance(source, str) and source.startswith(_ITEM):
+            return self._source(source, root, item)
+        return item if not js.is_truthy(source) and "value" not in config else value
 
     def _plain(
         self, name: str, config: Mapping[str, Any], root: Any, item: Any, context: Mapping[str, Any]
@@ -134,20 +154,15 @@ class CompatNodes:
                 items = [items]
             elif not isinstance(items, list | tuple):
                 return []
-            if not isinstance(fields, Mapping):
-                return list(items)
-            return [self._object(fields, root, each, context) for each in items]
+            inner = fields if isinstance(fields, Mapping) else {}
+            return [self._object(inner, root, each, context) for each in items]
         if isinstance(fields, Mapping):
-            return self._object(fields, root, item, context)
+            has_source = js.is_truthy(source)
+            return self._object(fields, root, item, context, is_resolved=not has_source)
         if not isinstance(source, str) or not source:
-            children = {
-                key: each
-                for key, each in config.items()
-                if key not in _OPTIONS and not key.startswith("_") and isinstance(each, Mapping | str)
-            }
-            if children and "resolver" not in config:
-                return self._object(children, root, item, context)
-            return copied(config.get("defaultValue", ABSENT))
+            if js.is_truthy(config.get("resolver")):
+                return ABSENT
+            return self._object(config, root, item, context, is_resolved=False)  # every key of it is a field
         value = self._source(source, root, item)
         call = self._mutation.transform(config.get("resolver") or config.get("transform"))
         if call is not None:
@@ -165,13 +180,33 @@ class CompatNodes:
         return self._read(root, source)
 
 
+def _no_object(root: Any) -> str:
+    received = "an array" if isinstance(root, list | tuple) else type_name(root)
+    hint = (
+        "If you need to process multiple items, please call mapWithNodes for each item separately,"
+        " or wrap your array in an object like { items: [...] }."
+        if isinstance(root, list | tuple)
+        else "Please provide a valid object containing your source data."
+    )
+    return f"mapWithNodes requires rootData to be an object, but received {received}. {hint}"
+
+
 def _set(target: dict[str, Any], parts: list[str], value: Any) -> None:
-    """Put a value where a dotted name says; a scalar in the way is replaced, as there."""
+    """Put a value where a dotted name says.
+
+    Raises:
+        MappingError: a scalar or nothing is in the way.
+    """
     if _UNSAFE.intersection(parts):
         return
-    for part in parts[:-1]:
-        inner = target.get(part)
+    for part, following in pairwise(parts):
+        inner = target.setdefault(part, {})
+        if inner is None or inner is ABSENT:
+            raise MappingError(f"Cannot set properties of {js.to_string(inner)} (setting '{following}')")
+        if isinstance(inner, str | int | float):
+            told = f"Cannot create property '{following}' on {type_name(inner)} '{js.to_string(inner)}'"
+            raise MappingError(told)
         if not isinstance(inner, dict):
-            inner = target[part] = {}
+            return  # a property of a JavaScript list, which no JSON shows
         target = inner
     target[parts[-1]] = value

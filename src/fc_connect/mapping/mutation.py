@@ -115,6 +115,9 @@ class GraphQLMutationMapper:
         if not isinstance(config, Mapping):
             raise ConfigurationError(f"A mutation mapping is an object, not {type(config).__name__}.")
         source_format = config.get("sourceFormat", "json" if not compat else None)
+        if compat and isinstance(source_format, str) and source_format.lower() in _FORMATS:
+            source_format = source_format.lower()
+            config = {**config, "sourceFormat": source_format}
         if source_format not in _FORMATS:
             shown = "undefined" if source_format is None else source_format
             raise ConfigurationError(f"Unsupported source format: {shown}. Must be 'xml' or 'json'.")
@@ -415,7 +418,9 @@ class GraphQLMutationMapper:
         request = AliasedRequest(
             query=build_aliased_mutation_query(self._config, count),
             variables=variables,
-            operation_name=f"Batch{mutation[:1].upper()}{mutation[1:]}s",
+            operation_name=str(
+                self._config.get("operationName") or f"Batch{mutation[:1].upper()}{mutation[1:]}s"
+            ),
             mutation=mutation,
             indexes=tuple(range(count)),
             items=tuple(items[:count]),
@@ -425,17 +430,25 @@ class GraphQLMutationMapper:
     def _compat_nodes(
         self, root: Any, resolvers: Mapping[str, Callable[..., Any]], context: dict[str, Any]
     ) -> NodesOutcome:
-        if not isinstance(root, Mapping):
-            raise MappingError("Root data must be a plain object")
         known = {**self._resolvers, **resolvers}
-        data = CompatNodes(self._config, self._compat, known.get).data(root, context)
+        mapper = CompatNodes(self._config, self._compat, known.get)
+        data: dict[str, Any] = {}
+        nodes: dict[str, Any] = {}
+        error: MappingError | None = None
+        try:
+            nodes = mapper.nodes(root)
+            data = mapper.data(root, nodes, context)
+        except MappingError as exc:
+            error, nodes = exc, {}
         has_fields = self._config.get("fields") is not None
         return NodesOutcome(
-            success=True,
+            success=error is None,
             data=data,
             variables={"input": data} if has_fields else data,
             query=self.query,
-            context=context,
+            context=nodes,
+            errors=() if error is None else (str(error),),
+            problems=() if error is None else error.problems,
         )
 
 

@@ -158,7 +158,8 @@ def build_aliased_mutation_query(config: Mapping[str, Any], count: int) -> str:
     kind = infer_input_type_name(mutation)
     declared = ", ".join(f"$input{number}: {kind}!" for number in range(1, count + 1))
     returned = _returned(config, ("id", "ref"))
-    lines = [f"mutation Batch{mutation[:1].upper()}{mutation[1:]}s({declared}) {{"]
+    operation = str(config.get("operationName") or f"Batch{mutation[:1].upper()}{mutation[1:]}s")
+    lines = [f"mutation {operation}({declared}) {{"]
     for number in range(1, count + 1):
         lines.append(f"  {mutation}{number}: {mutation}(input: $input{number}) {{")
         lines += [f"    {each}" for each in returned]
