@@ -119,6 +119,27 @@ def test_compat_fields_are_read_as_there(field: Any, found: Any) -> None:
     assert mapped.context == {"n": "node"}
 
 
+def test_compat_items_read_their_own_path_before_a_constant() -> None:
+    fields = {
+        "own": {"source": "$.a", "value": 0},
+        "constant": {"value": 0, "resolver": "custom.async"},
+    }
+    config = mapping({"x[]": {"source": "k", "fields": fields}})
+
+    mapped = GraphQLMutationMapper(config, compat=True, resolvers=FIXTURES).map_with_nodes({"k": [{"a": 1}]})
+
+    assert mapped.data == {"x": [{"own": 1, "constant": {"got": 0}}]}
+
+
+def test_compat_calls_the_resolver_of_a_field_and_none_inside_it() -> None:
+    inner = {"source": "k", "resolver": "custom.zero"}
+    config = mapping({"a": {"resolver": "custom.async", "fields": {"b": inner}}})
+
+    mapped = GraphQLMutationMapper(config, compat=True, resolvers=FIXTURES).map_with_nodes({"k": 1})
+
+    assert mapped.data == {"a": {"got": {"b": 1}}}
+
+
 def test_compat_fails_where_a_scalar_or_nothing_is_in_the_way() -> None:
     for value in (5, None):
         config = mapping({"a": {"value": value}, "a.b": {"value": 1}})

@@ -113,14 +113,17 @@ class CompatNodes:
     def _plain_field(self, name: str, config: Any, root: Any, item: Any, context: Mapping[str, Any]) -> Any:
         if config is None:
             raise MappingError("Cannot read properties of null (reading 'value')")
-        return self._plain(name, config, root, item, context) if isinstance(config, Mapping) else ABSENT
+        if not isinstance(config, Mapping):
+            return ABSENT
+        return self._plain(name, config, root, item, context, is_resolved=False)
 
     def _field(self, name: str, config: Any, root: Any, item: Any, context: Mapping[str, Any]) -> Any:
         if config is None:
             raise MappingError("Cannot read properties of null (reading 'value')")
         if not isinstance(config, Mapping):
             return ABSENT
-        value = self._plain(name, config, root, item, context)
+        is_custom = isinstance(config.get("resolver"), str) and config["resolver"].startswith("custom.")
+        value = self._plain(name, config, root, item, context, is_resolved=not is_custom)
         resolver = config.get("resolver")
         if isinstance(resolver, str) and resolver.startswith("custom."):
             function = self._resolve(resolver)
@@ -142,11 +145,19 @@ class CompatNodes:
         return item if not js.is_truthy(source) and "value" not in config else value
 
     def _plain(
-        self, name: str, config: Mapping[str, Any], root: Any, item: Any, context: Mapping[str, Any]
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        root: Any,
+        item: Any,
+        context: Mapping[str, Any],
+        *,
+        is_resolved: bool,
     ) -> Any:
-        if "value" in config:
-            return self._mutation.expanded(config["value"])
         source = config.get("source")
+        is_of_item = item is not ABSENT and isinstance(source, str) and source.startswith(_ITEM)
+        if "value" in config and not is_of_item:
+            return self._mutation.expanded(config["value"])
         fields = config.get("fields")
         if name.endswith("[]") or js.is_truthy(config.get("isArray")):
             items = self._source(source, root, item) if isinstance(source, str) and source else ABSENT
@@ -155,10 +166,10 @@ class CompatNodes:
             elif not isinstance(items, list | tuple):
                 return []
             inner = fields if isinstance(fields, Mapping) else {}
-            return [self._object(inner, root, each, context) for each in items]
+            return [self._object(inner, root, each, context, is_resolved=is_resolved) for each in items]
         if isinstance(fields, Mapping):
-            has_source = js.is_truthy(source)
-            return self._object(fields, root, item, context, is_resolved=not has_source)
+            is_resolved = is_resolved and not js.is_truthy(source)
+            return self._object(fields, root, item, context, is_resolved=is_resolved)
         if not isinstance(source, str) or not source:
             if js.is_truthy(config.get("resolver")):
                 return ABSENT
