@@ -140,6 +140,16 @@ def test_compat_calls_the_resolver_of_a_field_and_none_inside_it() -> None:
     assert mapped.data == {"a": {"got": {"b": 1}}}
 
 
+def test_compat_puts_nothing_into_the_record() -> None:
+    record = {"o": {"k": 1}}
+    config = mapping({"a": {"source": "o"}, "a.b": {"source": "o"}})
+
+    mapped = GraphQLMutationMapper(config, compat=True).map_with_nodes(record)
+
+    assert mapped.data == {"a": {"k": 1, "b": {"k": 1}}}
+    assert record == {"o": {"k": 1}}
+
+
 def test_compat_fails_where_a_scalar_or_nothing_is_in_the_way() -> None:
     for value in (5, None):
         config = mapping({"a": {"value": value}, "a.b": {"value": 1}})

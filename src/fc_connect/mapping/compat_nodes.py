@@ -219,5 +219,6 @@ def _set(target: dict[str, Any], parts: list[str], value: Any) -> None:
             raise MappingError(told)
         if not isinstance(inner, dict):
             return  # a property of a JavaScript list, which no JSON shows
+        inner = target[part] = dict(inner)  # it may be the record's own, or a node's
         target = inner
     target[parts[-1]] = value
