@@ -427,8 +427,8 @@ LEDGERS = (
     Mutant(
         name="mark-without-the-locks",
         file="state/service.py",
-        old="sync = self._mark([record], leases)",
-        new="sync = self._mark([record], ())",
+        old="self._mark([record], leases)",
+        new="self._mark([record], ())",
         harm="A worker that was paused completes a file that another is still sending.",
         caught_by=("laws",),
     ),

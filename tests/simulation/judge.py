@@ -87,6 +87,7 @@ class Judge:
         self._held: dict[str, _Held] = {}
         self._tokens: dict[str, int] = {}
         self._given_up: set[str | None] = set()
+        self._sync_parts: dict[Any, dict[str, Any]] = {}
         """Acquisitions that got no answer, or whose end got none: who asked may ask again."""
         self._sent: set[tuple[Any, ...]] = set()
         self._sending: dict[tuple[Any, ...], float | None] = {}
@@ -108,7 +109,7 @@ class Judge:
 
     def committed(self, process: Process, commit: Commit) -> None:
         """Judge a commit that was carried out."""
-        sync: dict[str, Any] | None = None
+        sync: dict[Any, dict[str, Any]] | None = None
         for name, write in commit.writes.items():
             key, value = commit.keys[name], write.value
             kind = key[1]
@@ -124,7 +125,8 @@ class Judge:
                 if value == b"null":
                     self._judge_disowning(process, str(key[2]), str(key[3]))
             elif kind == "sync":
-                sync = {} if value is None else _decode(value)
+                sync = self._sync_parts
+                sync[key] = {} if value is None else _decode(value)
             elif kind == "job" and key[2] == "daily" and value is not None:
                 self._judge_daily_job(process, str(key[3]), _decode(value)["job_id"])
         if sync is not None:
@@ -287,8 +289,16 @@ class Judge:
         if not self.holds(process, file.lock_name):
             self.world.fault(f"{process.name} doesn't hold {file.record.file_name}, but {what}")
 
-    def _judge_sync(self, process: Process, sync: dict[str, Any]) -> None:
+    def _judge_sync(self, process: Process, parts: dict[Any, dict[str, Any]]) -> None:
         completed = self._completed
+        marked = [each for each in parts.values() if each.get("last_processed_timestamp") is not None]
+        sync = {
+            "files_completed": sum(each.get("files_completed", 0) for each in parts.values()),
+            "records_completed": sum(each.get("records_completed", 0) for each in parts.values()),
+        }
+        farthest = max(
+            ((each["last_processed_timestamp"], each["last_processed_file"]) for each in marked), default=None
+        )
         files, records = len(completed), sum(each.entities for each in completed)
         if (sync["files_completed"], sync["records_completed"]) != (files, records):
             self.world.fault(
@@ -296,11 +306,9 @@ class Judge:
                 f"not {files} and {records}"
             )
         top = max((each.record.position for each in completed), default=None)
-        stamp = sync["last_processed_timestamp"]
         expected = None if top is None else (msgspec.to_builtins(top[0]), top[1])
-        found = None if stamp is None else (stamp, sync["last_processed_file"])
-        if found != expected:
-            self.world.fault(f"{process.name} sets the watermark to {found}, not {expected}")
+        if farthest != expected:
+            self.world.fault(f"{process.name} sets the watermark to {farthest}, not {expected}")
 
     # At the end
 

@@ -79,7 +79,7 @@ BUGS = {
     "the sync state is written without a look at it": Bug(
         service.StateService,
         "_change_sync",
-        "write.check(self._sync_key, None if entry is None else entry.versionstamp)",
+        "write.check(key, None if entry is None else entry.versionstamp)",
         "pass",
         ("slow",),
     ),

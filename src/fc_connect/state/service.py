@@ -35,6 +35,8 @@ _CHANGES_WITHIN = timedelta(seconds=60)
 """How long a change of the sync state is tried again, while others change it or the store gives no certain answer."""
 _LONGEST_PAUSE = timedelta(seconds=5)
 """Between two tries."""
+_SYNC_PARTS = 16
+"""Records that the sync state is kept in. A worker adds to one of them: dozens that change one hold each other up."""
 _FILES_PER_COMMIT = 30  # three keys each, and the sync state, within the 100 of a commit
 
 
@@ -68,6 +70,7 @@ class StateService:
             kv, workflow_id, clock=self.clock, random=self._random, guard=schema.demand_current
         )
         self.jobs = DailyJobs(kv, workflow_id, self.locks)
+        self._part_key = (workflow_id, "sync", self._random.randrange(_SYNC_PARTS))
         self.job_tracker = JobTracker(
             kv, workflow_id=workflow_id, clock=self.clock, random_source=self._random
         )
@@ -148,19 +151,18 @@ class StateService:
         self._commit_idempotent(lambda: self.batches.forget(self.kv.atomic(), file, [number]), leases)
         point("state.forgot-batch")
 
-    def complete_file(self, record: FileRecord, *leases: Lease) -> SyncState:
+    def complete_file(self, record: FileRecord, *leases: Lease) -> None:
         """Mark a file as completed and move the watermark in one commit, while `leases` are held.
 
         Afterwards its batches are compacted into the record. Twice is no fault.
         """
         point("state.complete")
-        sync = self._mark([record], leases)
+        self._mark([record], leases)
         point("state.completed")
         try:
             self.batches.clear(record.file_id, *leases)
         except (KVError, LockLostError) as exc:
             logger.warning("%s: is completed; the next run clears up after it: %s", record.file_name, exc)
-        return sync
 
     def update_sync_state(self, files: Sequence[FileRecord]) -> SyncState:
         """Mark `files` as completed and move the watermark, in one commit for every 30 files.
@@ -170,10 +172,9 @@ class StateService:
         Raises:
             KVUnavailableError: nothing of the present commit was written.
         """
-        sync = self.get_sync_state()
         for at in range(0, len(files), _FILES_PER_COMMIT):
-            sync = self._mark(files[at : at + _FILES_PER_COMMIT], ())
-        return sync
+            self._mark(files[at : at + _FILES_PER_COMMIT], ())
+        return self.get_sync_state()
 
     def reset_file(self, record: FileRecord, lease: Lease) -> None:
         """Forget a file version and its batches: the next run sends it whole, as if never seen."""
@@ -186,8 +187,9 @@ class StateService:
 
     def get_sync_state(self) -> SyncState:
         """Return the watermark and the counts."""
-        entry = self.kv.get(self._sync_key)
-        return SyncState() if entry is None else from_entry(entry, SyncState)
+        parts: list[Key] = [(*self._sync_key, number) for number in range(_SYNC_PARTS)]
+        entries = self.kv.get_many([self._sync_key, *parts])
+        return SyncState.together([from_entry(entry, SyncState) for entry in entries if entry is not None])
 
     def note_result(self, result: str) -> None:
         """Store how a run ended."""
@@ -264,7 +266,7 @@ class StateService:
     def _sync_key(self) -> tuple[str, ...]:
         return (self.workflow_id, "sync")
 
-    def _mark(self, files: Sequence[FileRecord], leases: Sequence[Lease]) -> SyncState:
+    def _mark(self, files: Sequence[FileRecord], leases: Sequence[Lease]) -> None:
         now = self.kv.now()
 
         def change(sync: SyncState, write: Atomic, entries: Sequence[Entry | None]) -> SyncState:
@@ -279,32 +281,36 @@ class StateService:
                 self.files.put(write, record)
             return sync.after(list(new.values()), at=now)
 
-        return self._change_sync(change, leases, also=[self.files.key(each.file_id) for each in files])
+        self._change_sync(
+            change, leases, key=self._part_key, also=[self.files.key(each.file_id) for each in files]
+        )
 
     def _change_sync(
         self,
         change: Callable[[SyncState, Atomic, Sequence[Entry | None]], SyncState],
         leases: Sequence[Lease] = (),
         *,
+        key: Key | None = None,
         also: Sequence[Key] = (),
-    ) -> SyncState:
-        """Change the sync state, which all workers share, by what `change` makes of it and of the entries at `also`.
+    ) -> None:
+        """Change a part of the sync state by what `change` makes of it and of the entries at `also`.
 
         All is read at once and committed right after: the longer that takes, the more often another worker comes first.
         """
         deadline = self.clock.monotonic() + _CHANGES_WITHIN.total_seconds()
+        key = key or self._sync_key
         attempt = 0
         while True:
             attempt += 1
             began = self.clock.monotonic()
-            entry, *others = self.kv.get_many([self._sync_key, *also])
+            entry, *others = self.kv.get_many([key, *also])
             before = SyncState() if entry is None else from_entry(entry, SyncState)
             write = self.kv.atomic()
             after = change(before, write, others)
             if after == before:
-                return before
-            write.check(self._sync_key, None if entry is None else entry.versionstamp)
-            write.set(self._sync_key, to_json(after))
+                return
+            write.check(key, None if entry is None else entry.versionstamp)
+            write.set(key, to_json(after))
             try:
                 commit_under(leases, write)
             except (StateConflictError, KVCommitUnknownError) as exc:
@@ -316,7 +322,7 @@ class StateService:
                 took = max(timedelta(milliseconds=5), timedelta(seconds=self.clock.monotonic() - began))
                 self.clock.sleep(min(_LONGEST_PAUSE, took * 2 ** min(attempt, 8)) * self._random.random())
             else:
-                return after
+                return
 
     def _gave_up(self, last: StateConflictError | KVCommitUnknownError) -> FCConnectError:
         within = f"within {_CHANGES_WITHIN.total_seconds():.0f} s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from fc_connect.state.files import FileRecord
 
@@ -36,6 +36,27 @@ class SyncState:
             return None
         return self.last_processed_timestamp, self.last_processed_file or ""
 
+    @classmethod
+    def together(cls, parts: Sequence[SyncState]) -> SyncState:
+        """Return what several parts of one state say together; none of them counts a file that another counts."""
+        marked = [each for each in parts if each.watermark is not None]
+        if not marked:
+            return max(parts, key=lambda each: each.last_sync_at is not None, default=cls())
+        farthest = max(marked, key=lambda each: each.watermark or ())
+        ends = [each for each in parts if each.last_sync_at is not None]
+        results = [each for each in ends if each.last_sync_result is not None]
+        return cls(
+            is_initialized=True,
+            last_processed_timestamp=farthest.last_processed_timestamp,
+            last_processed_file=farthest.last_processed_file,
+            last_processed_count=max(marked, key=_ended).last_processed_count,
+            last_sync_result=max(results, key=_ended).last_sync_result if results else None,
+            last_sync_at=max(map(_ended, ends)) if ends else None,
+            files_completed=sum(each.files_completed for each in parts),
+            records_completed=sum(each.records_completed for each in parts),
+            pruned_before=max((each.pruned_before for each in parts if each.pruned_before), default=None),
+        )
+
     def after(self, completed: Sequence[FileRecord], *, at: datetime) -> SyncState:
         """Return the state once `completed` are marked; the watermark is the maximum of old and new."""
         if not completed:
@@ -54,3 +75,7 @@ class SyncState:
             files_completed=self.files_completed + len(completed),
             records_completed=self.records_completed + count,
         )
+
+
+def _ended(state: SyncState) -> datetime:
+    return state.last_sync_at or datetime.min.replace(tzinfo=UTC)
