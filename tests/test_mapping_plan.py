@@ -105,9 +105,16 @@ NESTED = st.recursive(
 )
 
 
+def told(value: Any) -> Any:
+    """A value as text in which 1, 1.0 and true differ; the order of an object's keys says nothing."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {told(value[key])}" for key in sorted(value)) + "}"
+    return f"[{', '.join(map(told, value))}]" if isinstance(value, list) else repr(value)
+
+
 def outcome(function: Any, *arguments: Any) -> Any:
     try:
-        return repr(function(*arguments))
+        return told(function(*arguments))
     except Exception as exc:  # noqa: BLE001 (the outcome)
         return type(exc)
 

@@ -124,9 +124,9 @@ _REMEMBERED = {
     "sdk.parseDate",
 }
 _CODE = {
-    "sdk.uppercase": "v.upper() if v.__class__ is str else f(v)",
-    "sdk.lowercase": "v.lower() if v.__class__ is str else f(v)",
-    "sdk.toString": "v if v.__class__ is str else f(v)",
+    "sdk.uppercase": "v.upper()",
+    "sdk.lowercase": "v.lower()",
+    "sdk.toString": "v",
 }
 
 

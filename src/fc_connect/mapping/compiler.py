@@ -102,48 +102,74 @@ class _Writing:
             lines += [" if r.__class__ is not dict: raise Odd", " get = r.get"]
         if any(call.arity > 1 and not call.is_raw for rule in rules for call in rule.calls):
             lines.append(" named = dict(zip(columns, r))" if is_row else " named = r")
-        lines.append(" e = {}")
-        for rule in rules:
-            lines += _indented(self._field(rule, is_top=is_top, is_row=is_row))
+        nested = _shape(rules)
+        if nested is None:
+            lines.append(" e = {}")
+            for rule in rules:
+                lines += _indented(self._placed(rule, is_top=is_top, is_row=is_row))
+        else:
+            lines += _indented(self._display(rules, nested, is_top=is_top, is_row=is_row))
         lines.append(" return e")
         self.functions.append("\n".join(lines))
         return name
 
-    def _field(self, rule: Rule, *, is_top: bool, is_row: bool) -> list[str]:
+    def _display(
+        self, rules: Sequence[Rule], nested: Mapping[str, Sequence[Rule]], *, is_top: bool, is_row: bool
+    ) -> list[str]:
+        """Write a level whose fields have places of their own: all values first, then the object in one go."""
+        lines: list[str] = []
+        locals_: dict[int, str] = {}
+        missing: list[Rule] = []
+        for number, rule in enumerate(rules):
+            more, may_miss = self._value(rule, is_row=is_row)
+            more, last = more[:-1], more[-1]
+            # One assignment less, where the last line is one.
+            is_plain = last.startswith("v = ") and rule.when is None
+            lines += [*more, *([f"v{number} = {last[4:]}"] if is_plain else [last, f"v{number} = v"])]
+            locals_[id(rule)] = f"v{number}"
+            missing += [rule] if may_miss else []
+        parts = []
+        for outer, inside in nested.items():
+            if len(inside[0].target) == 1:
+                parts.append(f"{self._bind(outer)}: {locals_[id(inside[0])]}")
+            else:
+                inner = ", ".join(f"{self._bind(rule.target[1])}: {locals_[id(rule)]}" for rule in inside)
+                parts.append(f"{self._bind(outer)}: {{{inner}}}")
+        lines.append(f"e = {{{', '.join(parts)}}}")
+        for rule in missing:
+            skip = f"; skipped.append({self._bind(rule.name)})" if is_top else ""
+            keys = "".join(f"[{self._bind(step)}]" for step in rule.target)
+            lines.append(f"if {locals_[id(rule)]} is ABSENT: del e{keys}{skip}")
+        for outer, inside in nested.items():
+            if len(inside[0].target) == 2 and all(rule in missing for rule in inside):
+                lines.append(f"if not e[{self._bind(outer)}]: del e[{self._bind(outer)}]")
+        return lines
+
+    def _placed(self, rule: Rule, *, is_top: bool, is_row: bool) -> list[str]:
+        """Write a field of a level where places lie in one another, or in lists."""
+        lines, may_miss = self._value(rule, is_row=is_row)
+        target = rule.target
+        placing = (
+            f"e[{self._bind(target[0])}] = v" if len(target) == 1 else f"put(e, {self._bind(target)}, v)"
+        )
+        if not may_miss:
+            return [*lines, placing]
+        skip = [f"else: skipped.append({self._bind(rule.name)})"] if is_top else []
+        return [*lines, f"if v is not ABSENT: {placing}", *skip]
+
+    def _value(self, rule: Rule, *, is_row: bool) -> tuple[list[str], bool]:
+        """Write the lines that set `v` to what a field comes to; say whether that may be nothing."""
         if rule.fault is not None:
-            return ["raise Odd"]
+            return ["raise Odd"], False
         if rule.is_array:
             lines, may_miss = self._array(rule), False
         elif rule.fields is not None:
             lines, may_miss = self._object(rule, is_row=is_row)
         else:
             lines, may_miss = self._scalar(rule)
-        placed = self._placed(rule)
-        skip = f"skipped.append({self._bind(rule.name)})" if is_top else None
-        if may_miss:
-            lines += ["if v is not ABSENT:", *_indented(placed)]
-            lines += [f"else: {skip}"] if skip else []
-        else:
-            lines += placed
         if rule.when is None:
-            return lines
-        lines = [f"if {self._bind(rule.when)}(r, root):", *_indented(lines)]
-        return [*lines, f"else: {skip}"] if skip else lines
-
-    def _placed(self, rule: Rule) -> list[str]:
-        target = rule.target
-        if len(target) == 1:
-            return [f"e[{self._bind(target[0])}] = v"]
-        whole = f"put(e, {self._bind(target)}, v)"
-        if len(target) == 2 and all(isinstance(step, str) for step in target):
-            outer, inner = map(self._bind, target)
-            return [
-                f"t = e.get({outer})",
-                f"if t.__class__ is dict: t[{inner}] = v",
-                f"elif t is None and {outer} not in e: e[{outer}] = {{{inner}: v}}",
-                f"else: {whole}",
-            ]
-        return [whole]
+            return lines, may_miss
+        return [f"if {self._bind(rule.when)}(r, root):", *_indented(lines), "else: v = ABSENT"], True
 
     # What a field comes to
 
@@ -175,20 +201,24 @@ class _Writing:
         if rule.has_value:
             lines, may_miss = [f"v = {self._bind(rule.value)}"], False
         elif rule.read is not None:
-            lines, may_miss = self._read(rule.read), rule.read.column is None
+            lines, may_miss = self._read(rule.read), self._may_miss(rule.read)
         else:
             lines, may_miss = ["v = ABSENT"], True
         if rule.required and not rule.is_resolver_only:
             lines.append(f"if {_EMPTY}: raise Odd")
             may_miss = False
+        resolved = _resolved_default(rule)
         if rule.has_default:
-            lines.append(f"if {_EMPTY}: v = {self._bind(rule.default)}")
+            default = rule.default if resolved is None else resolved[0]
+            lines.append(f"if {_EMPTY}: v = {self._bind(default)}")
             may_miss = False
         if rule.copies:
             lines.append(f"v = taken({self._bind(rule)}, v)")
+        calls: list[str] = []
         for call in rule.calls:
             more, may_miss = self._called(call, may_miss)
-            lines += more
+            calls += more
+        lines += calls if resolved is None else ["else:", *_indented(calls)]
         if rule.required and (rule.is_resolver_only if self._compat else rule.calls):
             lines.append(f"if {_EMPTY}: raise Odd")
             may_miss = False
@@ -199,28 +229,44 @@ class _Writing:
 
     def _called(self, call: Call, may_miss: bool) -> tuple[list[str], bool]:
         function = self._bind(call.function)
+        around = ("r", "root") if call.is_raw else ("named", "context")
+        result = f"{function}({', '.join(('v', *around)[: call.arity])})"
+        of_text = call.code
         if call.is_remembered:
-            texts = self._bind(_Remembered(call.function))
-            again = f"({texts}[v] if v.__class__ is str else {function}(v))"
-            result = again if call.code is None else call.code.replace("f(v)", again)
-        elif call.code is not None:
-            result = call.code.replace("f(v)", f"{function}(v)")
+            of_text = f"{self._bind(_Remembered(call.function))}[v]"
+        if self._compat or not may_miss:
+            may_miss = self._compat or call.is_own
+        elif call.keeps_none:
+            result = f"v if v is ABSENT else {result}"
         else:
-            around = ("r", "root") if call.is_raw else ("named", "context")
-            result = f"{function}({', '.join(('v', *around)[: call.arity])})"
-        if self._compat:
-            return [f"v = {result}"], True
-        if not may_miss:
-            return [f"v = {result}"], call.is_own
-        if call.keeps_none:
-            return [f"if v is not ABSENT: v = {result}"], True
-        with_none = f"{function}(None)" if call.arity == 1 else result.replace("(v", "(None", 1)
+            with_none = result.replace("(v", "(None", 1)
+            if of_text is None:
+                return [
+                    "if v is ABSENT:",
+                    f" v = {with_none}",
+                    " if v is None: v = ABSENT",
+                    f"else: v = {result}",
+                ], True
+            result = f"{self._bind(_of_nothing(call.function))}(v)"
         return [
-            "if v is ABSENT:",
-            f" v = {with_none}",
-            " if v is None: v = ABSENT",
-            f"else: v = {result}",
-        ], True
+            f"v = {result}" if of_text is None else f"v = {of_text} if v.__class__ is str else {result}"
+        ], may_miss
+
+    def _may_miss(self, read: Read) -> bool:
+        """Say whether the lines of `_read` may find nothing: not where they raise KeyError then.
+
+        A record that holds `ABSENT` as a value is no JSON; only in compat mode it means what it says.
+        """
+        if read.column is not None:
+            return False
+        steps = read.steps or ()
+        return (
+            self._compat
+            or read.of_root
+            or len(steps) != 1
+            or not isinstance(steps[0], str)
+            or steps[0] in self._optional
+        )
 
     def _read(self, read: Read) -> list[str]:
         """Write the lines that set `v`: a chain of keys goes through objects, and leaves all else to the function."""
@@ -244,6 +290,50 @@ class _Writing:
         for depth in reversed(range(len(steps) - 1)):
             lines.append(" " * depth + f"else: {whole}")
         return lines
+
+
+def _shape(rules: Sequence[Rule]) -> dict[str, list[Rule]] | None:
+    """Return the rules by the first key of their places, where each place is a key, or a key in an object that only
+    such places make; None where places lie otherwise."""
+    shape: dict[str, list[Rule]] = {}
+    for rule in rules:
+        if len(rule.target) > 2 or not all(isinstance(step, str) for step in rule.target):
+            return None
+        shape.setdefault(str(rule.target[0]), []).append(rule)
+    for inside in shape.values():
+        if (
+            len({rule.target for rule in inside}) < len(inside)
+            or len({len(rule.target) for rule in inside}) > 1
+        ):
+            return None
+    return shape
+
+
+def _resolved_default(rule: Rule) -> tuple[Any] | None:
+    """Return what the default comes to, where that is the same each time and can't be changed."""
+    if not rule.has_default or not rule.calls or rule.copies:
+        return None
+    value = rule.default
+    for call in rule.calls:
+        if call.is_own or (call.code is None and not call.is_remembered):
+            return None
+        try:
+            value = call.function(value)
+        except Exception:  # noqa: BLE001 (the interpreter says so, for the records that it is used for)
+            return None
+    return None if value is ABSENT or isinstance(value, dict | list) else (value,)
+
+
+def _of_nothing(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that asks for what None comes to where there is nothing."""
+
+    def call(value: Any) -> Any:
+        if value is not ABSENT:
+            return function(value)
+        result = function(None)
+        return ABSENT if result is None else result
+
+    return call
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -59,7 +59,7 @@ class Call:
     keeps_none: bool = False
     """Whether it gives None for None, and can be left out where there is nothing."""
     code: str | None = None
-    """An expression over `v` and `f`, the function, that gives the same and is quicker."""
+    """An expression that gives the same for a text `v`, and is quicker."""
     is_remembered: bool = False
     """Whether what it gave for a text may be kept and given again: it depends on nothing else, and can't be changed."""
 
