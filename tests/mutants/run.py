@@ -66,7 +66,7 @@ DETECTORS: dict[str, tuple[str, ...]] = {
     "crash": _suite("tests/crash/test_points.py", "killed_at_any_point"),
     "histories-memory": _histories("memory", 150),
     "histories-sqlite": _histories("sqlite", 100),
-    "histories-redis": _histories("{redis}", 120),
+    "histories-redis": _histories("{redis}", 400),
     "histories-postgresql": _histories("{postgresql}", 300),
 }
 """What may notice a bug: commands that then fail."""
