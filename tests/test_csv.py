@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fc_connect.errors import ConfigurationError, ParseError
-from fc_connect.formats import BadRecord, open_format
+from fc_connect.formats import BadRecord, Place, open_format
 from fc_connect.formats.csv import CSVFormat, CSVRecords
 from fc_connect.formats.text import BLOCK_BYTES
 
@@ -30,7 +30,7 @@ def rows_of(content: bytes | str, **options: Any) -> list[Any]:
 
 def lines_and_rows(content: bytes | str, **options: Any) -> list[tuple[int, Any]]:
     records = reading(content, **options)
-    return [(records.line, record) for record in records]
+    return [(records.position, record) for record in records]
 
 
 # Records
@@ -40,7 +40,7 @@ def test_the_first_line_names_the_columns() -> None:
     records = reading("sku,qty\nA,1\nB,2")
 
     assert records.columns == ("sku", "qty")
-    assert records.line == 0
+    assert records.position == 0
     assert list(records) == [["A", "1"], ["B", "2"]]
 
 
@@ -79,7 +79,7 @@ def test_the_line_of_a_record_is_the_one_where_it_begins() -> None:
         (2, ["A", "one\ntwo\r\nthree\rfour"]),
         (7, ["B", "x"]),
         (8, ["C\n", "y"]),
-        (10, BadRecord(line=10, reason="has 1 value where 2 are expected", raw="D")),
+        (10, BadRecord(place=Place(line=10), reason="has 1 value where 2 are expected", raw="D")),
         (11, ["E", "z"]),
     ]
 
@@ -104,7 +104,7 @@ def test_columns_may_be_given_for_files_without_a_header() -> None:
     records = reading("A,1\nB,2\n", columns=["sku", "qty"])
 
     assert records.columns == ("sku", "qty")
-    assert [(records.line, row) for row in records] == [(1, ["A", "1"]), (2, ["B", "2"])]
+    assert [(records.position, row) for row in records] == [(1, ["A", "1"]), (2, ["B", "2"])]
 
 
 # Blank lines
@@ -120,7 +120,7 @@ def test_a_line_of_spaces_is_a_value_where_there_is_one_column() -> None:
 
 def test_blank_lines_are_bad_records_where_they_are_not_skipped() -> None:
     assert rows_of("sku,qty\n\nA,1\n", skip_blank_lines=False) == [
-        BadRecord(line=2, reason="has 0 values where 2 are expected", raw=""),
+        BadRecord(place=Place(line=2), reason="has 0 values where 2 are expected", raw=""),
         ["A", "1"],
     ]
     assert rows_of("sku\n\nA\n", skip_blank_lines=False) == [[""], ["A"]]
@@ -131,10 +131,10 @@ def test_blank_lines_are_bad_records_where_they_are_not_skipped() -> None:
 
 def test_too_few_and_too_many_values_are_bad_records() -> None:
     assert rows_of('sku,qty\nA\nB,1,\nC,2\n"D",\'3,4\n') == [
-        BadRecord(line=2, reason="has 1 value where 2 are expected", raw="A"),
-        BadRecord(line=3, reason="has 3 values where 2 are expected", raw="B,1,"),
+        BadRecord(place=Place(line=2), reason="has 1 value where 2 are expected", raw="A"),
+        BadRecord(place=Place(line=3), reason="has 3 values where 2 are expected", raw="B,1,"),
         ["C", "2"],
-        BadRecord(line=5, reason="has 3 values where 2 are expected", raw='"D",\'3,4'),
+        BadRecord(place=Place(line=5), reason="has 3 values where 2 are expected", raw='"D",\'3,4'),
     ]
 
 
@@ -400,7 +400,7 @@ def outcome(stream: io.BytesIO, options: dict[str, Any]) -> list[Any]:
     try:
         records = open_format("csv", **options).read(stream, path="x")
         found.append(records.columns)
-        found.extend((records.line, record) for record in records)
+        found.extend((records.position, record) for record in records)
     except ParseError as exc:
         found.append(str(exc))
     return found

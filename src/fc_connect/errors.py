@@ -17,6 +17,7 @@ FCConnectError                 .retryable
 │  ├─ SourceUnavailableError   retryable
 │  └─ FileChangedError         the file is no longer the one that was listed
 ├─ ParseError                  .path .line .column
+├─ FormatError
 ├─ MappingError                .problems of one record
 ├─ FluentAPIError              .status .code .request_id .body
 │  ├─ AuthenticationError
@@ -44,6 +45,7 @@ __all__ = [
     "FluentAPIError",
     "FluentOutcomeUnknownError",
     "FluentUnavailableError",
+    "FormatError",
     "GraphQLError",
     "InDoubtError",
     "KVCommitUnknownError",
@@ -198,6 +200,10 @@ class FieldProblem:
     """The value at hand."""
     reason: str
     """What was expected, as one sentence without a full stop."""
+
+
+class FormatError(FCConnectError):
+    """A format can't hold a value that was to be written; nothing of its record is in the file."""
 
 
 class MappingError(FCConnectError):

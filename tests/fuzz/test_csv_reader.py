@@ -51,7 +51,7 @@ def read(stream: Any, **options: Any) -> tuple[list[Any], list[int], ParseError 
         for record in records:
             assert isinstance(record, BadRecord) or len(record) == len(records.columns)
             found.append(record)
-            lines.append(records.line)
+            lines.append(records.position)
     except ParseError as exc:
         error = exc
     assert error is None or (error.path == "x.csv" and error.line is not None and error.line >= 1)
@@ -130,7 +130,7 @@ def test_every_line_without_quotes_is_a_record_a_bad_one_or_blank(
             assert record == row
         else:
             assert isinstance(record, BadRecord)
-            assert (record.line, record.raw) == (number, ",".join(row)[:1000])
+            assert (record.place.line, record.raw) == (number, ",".join(row)[:1000])
 
 
 @examples(200)

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fc_connect.errors import FCConnectError, FieldProblem, KVCorruptError, MappingError, RunError
+from fc_connect.formats import Place
 from fc_connect.pipeline.rejects import RejectsFile
 from fc_connect.pipeline.spool import PlannedBatch, Spool, SpoolSummary, SpoolWriter
 from tests.fuzz.effort import examples
@@ -190,9 +191,9 @@ def test_every_reject_is_one_line_of_strict_json(
     file = RejectsFile(folder / "rejects", file_name=name, file_id="0123456789", demand=lambda: None)
     for number, (field, reason, value, record) in enumerate(rejects):
         problem = FieldProblem(field=field, source="s", value=value, reason=reason)
-        file.add_mapping_error(number, MappingError(reason, problems=[problem]), record)
-        file.add(number, reason, record)
-        file.note(number, reason, record)
+        file.add_mapping_error(Place(line=number), MappingError(reason, problems=[problem]), record)
+        file.add(Place(line=number), reason, record)
+        file.note(Place(line=number), reason, record)
     path = file.finish()
 
     assert path is not None
@@ -201,7 +202,17 @@ def test_every_reject_is_one_line_of_strict_json(
     assert len(lines) == 3 * len(rejects)
     for line in lines:
         entry = json.loads(line, parse_constant=refuse)
-        assert set(entry) == {"file", "line", "field", "source", "value", "reason", "record"}
+        assert set(entry) == {
+            "file",
+            "line",
+            "number",
+            "byte",
+            "field",
+            "source",
+            "value",
+            "reason",
+            "record",
+        }
         assert len(line) < 200_000
 
 
@@ -217,8 +228,8 @@ def test_a_value_that_holds_itself_is_told_in_words(tmp_path: Path) -> None:
         deep = [deep]
     file = RejectsFile(tmp_path, file_name="f", file_id="0123456789", demand=lambda: None)
 
-    file.add(1, "holds itself", value)
-    file.add(2, "is nested too deeply", deep)
+    file.add(Place(line=1), "holds itself", value)
+    file.add(Place(line=2), "is nested too deeply", deep)
     while deep:
         deep = deep.pop()  # or pytest, which shows it, recurses as deep
 
@@ -229,7 +240,7 @@ def test_a_value_that_holds_itself_is_told_in_words(tmp_path: Path) -> None:
 
 def test_rejected_records_are_not_for_other_users(tmp_path: Path) -> None:
     file = RejectsFile(tmp_path / "rejects", file_name="f", file_id="0123456789", demand=lambda: None)
-    file.add(1, "wrong", {"customer": "a person"})
+    file.add(Place(line=1), "wrong", {"customer": "a person"})
     path = file.finish()
 
     assert path is not None
@@ -243,7 +254,7 @@ def test_a_link_in_the_place_of_a_draft_is_not_written_through(tmp_path: Path) -
     file.path.parent.mkdir()
     file._draft.symlink_to(victim)
 
-    file.add(1, "wrong", {})
+    file.add(Place(line=1), "wrong", {})
     file.finish()
 
     assert victim.read_text() == "precious"

@@ -22,7 +22,7 @@ _WIDTH_ELSEWHERE = 120
 def show_row(row: PreviewRow) -> None:
     """Print a record and what it would become."""
     verdict = "rejected" if row.entity is None else "one entity"
-    say(f"line {row.line}: {verdict}")
+    say(f"{row.place}: {verdict}")
     if row.fields:
         console = Console()
         width = console.width if console.is_terminal else _WIDTH_ELSEWHERE

@@ -191,7 +191,7 @@ class _Source:
         columns = records.columns or ()
         for row in records:
             if isinstance(row, BadRecord):
-                yield f"line {row.line}: {row.reason}"
+                yield f"{row.place}: {row.reason}"
             else:
                 yield dict(zip(columns, row, strict=True))
 

@@ -6,13 +6,24 @@ import inspect
 from importlib import import_module
 from typing import Any
 
-from fc_connect.errors import ConfigurationError
-from fc_connect.formats.base import BadRecord, Format, Records
+from fc_connect.errors import ConfigurationError, MissingExtraError
+from fc_connect.formats.base import BadRecord, Format, Place, Records, RecordWriter, WriteFormat
 
-__all__ = ["BadRecord", "Format", "Records", "open_format"]
+__all__ = [
+    "BadRecord",
+    "Format",
+    "Place",
+    "RecordWriter",
+    "Records",
+    "WriteFormat",
+    "open_format",
+    "open_writer",
+]
 
-# type: module, class
-_FORMATS = {"csv": ("csv", "CSVFormat")}
+# type: module, reader, writer, extra
+_FORMATS: dict[str, tuple[str, str, str | None, str | None]] = {
+    "csv": ("csv", "CSVFormat", None, None),
+}
 
 
 def open_format(type: str, **options: Any) -> Format:  # noqa: A002 - the key's name in a pipeline file
@@ -22,15 +33,41 @@ def open_format(type: str, **options: Any) -> Format:  # noqa: A002 - the key's 
 
     Raises:
         ConfigurationError: there is no such type or option, or an option's value can't be used.
+        MissingExtraError: its library isn't installed.
     """
+    opened: Format = _opened(type, options, writes=False)
+    return opened
+
+
+def open_writer(type: str, **options: Any) -> WriteFormat:  # noqa: A002 - likewise
+    """Return the writer of files of `type`; its module is imported now.
+
+    `options` are those of the writer's class.
+
+    Raises:
+        ConfigurationError: there is no such type or option, or an option's value can't be used.
+        MissingExtraError: its library isn't installed.
+    """
+    opened: WriteFormat = _opened(type, options, writes=True)
+    return opened
+
+
+def _opened(type: str, options: dict[str, Any], *, writes: bool) -> Any:  # noqa: A002 - likewise
     if type not in _FORMATS:
         raise ConfigurationError(f"There is no format {type!r}. Known: {', '.join(sorted(_FORMATS))}")
-    module, name = _FORMATS[type]
-    reader = getattr(import_module(f"{__name__}.{module}"), name)
-    known = inspect.signature(reader).parameters
+    module, reader, writer, extra = _FORMATS[type]
+    name = writer if writes else reader
+    if name is None:
+        raise ConfigurationError(f"Files of type {type!r} can be read, but not written.")
+    try:
+        found = getattr(import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as exc:
+        if extra is None or (exc.name or "").startswith("fc_connect"):
+            raise
+        raise MissingExtraError(f"{type} files need a library: pip install 'fc-connect[{extra}]'") from exc
+    known = inspect.signature(found).parameters
     if unknown := sorted(options.keys() - known.keys()):
         raise ConfigurationError(
             f"Format {type!r} has no option {', '.join(map(repr, unknown))}. Known: {', '.join(known)}"
         )
-    opened: Format = reader(**options)
-    return opened
+    return found(**options)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 
 from fc_connect.errors import ConfigurationError, ParseError, listed
-from fc_connect.formats.base import BadRecord
+from fc_connect.formats.base import BadRecord, Place
 from fc_connect.formats.text import LineBlocks, text_encoding
 
 __all__ = ["CSVFormat", "CSVRecords"]
@@ -84,7 +84,7 @@ class CSVFormat:
         self.max_field_bytes = max_field_bytes
         self.max_columns = max_columns
 
-    def read(self, stream: BinaryIO, *, path: str) -> CSVRecords:
+    def read(self, stream: BinaryIO, *, path: str, wanted: Collection[str] | None = None) -> CSVRecords:
         """Read the header and return the records, which go on to read `stream`; the caller closes it.
 
         Raises:
@@ -125,11 +125,16 @@ class CSVRecords:
         )
         self.columns: tuple[str, ...] | None = options.columns or self._read_header()
         self._width = len(self.columns)
+        self.counts: Literal["line", "record"] = "line"
 
     @property
-    def line(self) -> int:
-        """Where the record that was yielded last begins, 1-based; 0 before the first."""
+    def position(self) -> int:
+        """Line where the record that was yielded last begins, 1-based; 0 before the first."""
         return self._line
+
+    def place(self) -> Place:
+        """Return where the record that was yielded last begins."""
+        return Place(line=self._line)
 
     def __iter__(self) -> Iterator[Any]:
         reader, width = self._reader, self._width
@@ -185,7 +190,7 @@ class CSVRecords:
             if not row and self._width == 1:
                 return [""]
         reason = f"has {len(row)} {'value' if len(row) == 1 else 'values'} where {self._width} are expected"
-        return BadRecord(line=self._line, reason=reason, raw=self._cut_raw(self._line))
+        return BadRecord(place=self.place(), reason=reason, raw=self._cut_raw(self._line))
 
     def _broken(self, exc: csv.Error) -> BadRecord:
         """Turn what stopped csv.reader into a reject if the next line begins a record for certain."""
@@ -201,7 +206,7 @@ class CSVRecords:
         self._line = self._broken_at = self._begin
         self._begin = self._reader.line_num + 1
         reason = f"has broken quotes: quotes inside a quoted value must be doubled ({exc})"
-        return BadRecord(line=self._line, reason=reason, raw=self._cut_raw(self._line))
+        return BadRecord(place=self.place(), reason=reason, raw=self._cut_raw(self._line))
 
     def _read_header(self) -> tuple[str, ...]:
         try:

@@ -19,7 +19,7 @@ from fc_connect.pipeline.spool import disk_errors
 
 __all__ = ["DuplicateFinder", "key_reader"]
 
-_RECORD = struct.Struct("<16sQQ")  # hash, position, line
+_RECORD = struct.Struct("<16sQQ")  # hash, index, position
 _BUCKETS = 256
 _BUFFER = 2048
 
@@ -58,7 +58,7 @@ def _nested(entity: Mapping[str, Any], dotted: str) -> Any:
 
 
 class DuplicateFinder:
-    """Collects the keys of a file, then says which positions share one."""
+    """Collects the keys of a file, then says which entities share one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,35 +68,35 @@ class DuplicateFinder:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, mode=0o700)
 
-    def add(self, key: bytes, position: int, line: int) -> None:
-        """Note the key of the record at `position` (from 0) and `line` of the file."""
+    def add(self, key: bytes, index: int, position: int) -> None:
+        """Note the key of the entity at `index` (from 0), whose record is at `position` of the file."""
         digest = hashlib.blake2b(key, digest_size=16).digest()
         bucket = digest[0]
         buffer = self._buffers[bucket]
-        buffer += _RECORD.pack(digest, position, line)
+        buffer += _RECORD.pack(digest, index, position)
         if len(buffer) >= _BUFFER:
             self._write(bucket)
 
     def find(self, rule: Literal["last", "reject"]) -> Iterator[tuple[int, int, int]]:
-        """Yield (position, line, the other's line) of each record that must go.
+        """Yield (index, position, the other's position) of each record that must go.
 
         `last`: all but the last of those that share a key. `reject`: all of them, since none is known to be right.
         """
         for bucket in range(_BUCKETS):
             latest: dict[bytes, tuple[int, int]] = {}
             first_dropped: set[bytes] = set()
-            for digest, position, line in self._read(bucket):
+            for digest, index, position in self._read(bucket):
                 before = latest.get(digest)
-                latest[digest] = (position, line)
+                latest[digest] = (index, position)
                 if before is None:
                     continue
                 if rule == "last":
-                    yield (*before, line)
+                    yield (*before, position)
                 else:
                     if digest not in first_dropped:
                         first_dropped.add(digest)
-                        yield (*before, line)
-                    yield position, line, before[1]
+                        yield (*before, position)
+                    yield index, position, before[1]
 
     def close(self) -> None:
         """Remove what lies on disk."""

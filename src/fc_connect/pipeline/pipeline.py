@@ -18,7 +18,7 @@ from typing import Any
 from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import ConfigurationError, FCConnectError, MappingError
 from fc_connect.fluent import FluentClient
-from fc_connect.formats import BadRecord, Format, open_format
+from fc_connect.formats import BadRecord, Format, Place, open_format
 from fc_connect.kv import Guarantee, KVStore, open_kv
 from fc_connect.mapping import (
     CompatMapping,
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 class PreviewRow:
     """One record and what it would become."""
 
-    line: int
+    place: Place
     record: Any
     entity: dict[str, Any] | None
     fields: tuple[FieldTrace, ...] = ()
@@ -165,7 +165,7 @@ class Pipeline:
                 mapper = self._compile(records.columns, tables=self._tables())
                 seen = []
                 for record in islice(records, rows):
-                    seen.append(_previewed(record, records.line, records.columns, mapper))
+                    seen.append(_previewed(record, records.place(), records.columns, mapper))
             return Preview(path=file.path, rows=tuple(seen))
 
     def check(self) -> list[Check]:
@@ -376,15 +376,15 @@ class _Parts:
     client: FluentClient
 
 
-def _previewed(record: Any, line: int, columns: tuple[str, ...] | None, mapper: Mapper) -> PreviewRow:
+def _previewed(record: Any, place: Place, columns: tuple[str, ...] | None, mapper: Mapper) -> PreviewRow:
     if isinstance(record, BadRecord):
-        return PreviewRow(line=record.line, record=record.raw, entity=None, problems=(record.reason,))
+        return PreviewRow(place=record.place, record=record.raw, entity=None, problems=(record.reason,))
     named = record if columns is None else dict(zip(columns, record, strict=False))
     fields = tuple(explain(mapper, record))
     try:
-        return PreviewRow(line=line, record=named, entity=mapper(record), fields=fields)
+        return PreviewRow(place=place, record=named, entity=mapper(record), fields=fields)
     except MappingError as exc:
         problems = tuple(f"{each.field}: {each.reason}, not {each.value!r}" for each in exc.problems)
         return PreviewRow(
-            line=line, record=named, entity=None, fields=fields, problems=problems or (str(exc),)
+            place=place, record=named, entity=None, fields=fields, problems=problems or (str(exc),)
         )

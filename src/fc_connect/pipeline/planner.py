@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal
 
 from fc_connect.errors import MappingError, StoppedError, TooManyRejectsError
 from fc_connect.faults import point
-from fc_connect.formats.base import BadRecord, Format, Records
+from fc_connect.formats.base import BadRecord, Format, Place, Records
 from fc_connect.pipeline.config import RejectLimit
 from fc_connect.pipeline.duplicates import DuplicateFinder
 from fc_connect.pipeline.rejects import RejectsFile
@@ -25,8 +25,8 @@ Encode = Callable[[dict[str, Any]], bytes]
 Map = Callable[[Any], dict[str, Any]]
 
 _PROGRESS_EVERY = 20_000  # records
-_DETAILED_DUPLICATES = 10_000  # of more than these, the rejects file has the line but not the entity
-_SAME_KEY = "has the same key as line {}: which of them is right can't be known"
+_DETAILED_DUPLICATES = 10_000  # of more than these, the rejects file has the place but not the entity
+_SAME_KEY = "has the same key as {} {}: which of them is right can't be known"
 
 
 class HashingReader(io.RawIOBase):
@@ -101,18 +101,18 @@ class Planner:
         try:
             with self.source.open(file) as stream:
                 reading = _Reading(self, file, stream, rejects)
-                position = 0
+                index = 0
                 for entity, encoded in reading.entities():
                     writer.add(encoded)
                     if finder is not None:
                         key = self.key(entity)
                         if key is not None:
-                            finder.add(key, position, reading.line)
-                    position += 1
+                            finder.add(key, index, reading.position)
+                    index += 1
                 reading.finish()
             dropped = 0
             if finder is not None:
-                writer, dropped = self._drop_duplicates(finder, writer, position, rejects)
+                writer, dropped = self._drop_duplicates(finder, writer, index, rejects, reading.counts)
                 finder.close()
             writer.flush_batch()
             rejects_file = rejects.finish()
@@ -141,24 +141,29 @@ class Planner:
             raise
 
     def _drop_duplicates(
-        self, finder: DuplicateFinder, writer: SpoolWriter, entities: int, rejects: RejectsFile
+        self,
+        finder: DuplicateFinder,
+        writer: SpoolWriter,
+        entities: int,
+        rejects: RejectsFile,
+        counts: Literal["line", "record"],
     ) -> tuple[SpoolWriter, int]:
         if self.duplicates == "keep":
             return writer, 0
         dropped = bytearray((entities >> 3) + 1)
         count = 0
         detailed: dict[int, tuple[int, int]] = {}
-        for position, line, other in finder.find(self.duplicates):
-            dropped[position >> 3] |= 1 << (position & 7)
+        for index, at, other in finder.find(self.duplicates):
+            dropped[index >> 3] |= 1 << (index & 7)
             count += 1
             if self.duplicates == "reject":
                 if len(detailed) < _DETAILED_DUPLICATES:
-                    detailed[position] = (line, other)
+                    detailed[index] = (at, other)
                 else:
-                    rejects.add(line, _SAME_KEY.format(other), None)
-        for position, entity in writer.entities_at(detailed):
-            line, other = detailed[position]
-            rejects.add(line, _SAME_KEY.format(other), entity)
+                    rejects.add(_place(counts, at), _SAME_KEY.format(counts, other), None)
+        for index, entity in writer.entities_at(detailed):
+            at, other = detailed[index]
+            rejects.add(_place(counts, at), _SAME_KEY.format(counts, other), entity)
         return (writer.without(dropped), count) if count else (writer, 0)
 
     def _too_many(self, rejected: int, read: int, path: Path | None) -> TooManyRejectsError:
@@ -173,6 +178,10 @@ class Planner:
     def stream(self, file: SourceFile, file_id: str, *, demand: Callable[[], None]) -> StreamingPlan:
         """Return the batches of `file` as they are read; see `StreamingPlan`."""
         return StreamingPlan(self, file, file_id, demand)
+
+
+def _place(counts: Literal["line", "record"], at: int) -> Place:
+    return Place(line=at) if counts == "line" else Place(record=at)
 
 
 class StreamingPlan:
@@ -251,9 +260,14 @@ class _Reading:
         self.read = 0
 
     @property
-    def line(self) -> int:
+    def position(self) -> int:
         """Of the record that was read last."""
-        return 0 if self._records is None else self._records.line
+        return 0 if self._records is None else self._records.position
+
+    @property
+    def counts(self) -> Literal["line", "record"]:
+        """What its position is."""
+        return "record" if self._records is None else self._records.counts
 
     @property
     def sha256(self) -> str:
@@ -281,7 +295,7 @@ class _Reading:
             if read % _PROGRESS_EVERY == 0:
                 self._pause(read)
             if record.__class__ is BadRecord:
-                rejects.add(record.line, record.reason, record.raw)
+                rejects.add(record.place, record.reason, record.raw)
                 continue
             try:
                 entity = mapper(record)
@@ -289,7 +303,7 @@ class _Reading:
             except MappingError as exc:
                 columns = records.columns
                 named = dict(zip(columns, record, strict=False)) if columns is not None else record
-                rejects.add_mapping_error(records.line, exc, named)
+                rejects.add_mapping_error(records.place(), exc, named)
                 if limit.count is not None and rejects.records > limit.count + 1000:
                     # Enough to see what is wrong; the rest of a wrong file would only fill the disk.
                     self.read = read

@@ -1,7 +1,8 @@
 """The rejects file: every record that wasn't sent, with the line, the field, the value and why.
 
 JSON Lines, one line per problem, so that it opens in `jq`, a spreadsheet or a script:
-`{"file", "line", "field", "source", "value", "reason", "record"}`. It holds what customers sent, so other users of the
+`{"file", "line", "number", "byte", "field", "source", "value", "reason", "record"}`: line, number in the file and byte
+as far as the format can tell them. It holds what customers sent, so other users of the
 machine may not read it.
 """
 
@@ -18,6 +19,7 @@ from typing import Any, TextIO
 
 from fc_connect.errors import KVCorruptError, MappingError
 from fc_connect.faults import point
+from fc_connect.formats import Place
 from fc_connect.pipeline.spool import disk_errors
 
 __all__ = ["RejectsFile"]
@@ -46,22 +48,22 @@ class RejectsFile:
         """Remove the drafts of workers that died. Only for who holds the file's lock."""
         _drop_drafts(_path(folder, file_name, file_id))
 
-    def add_mapping_error(self, line: int, error: MappingError, record: Any) -> None:
+    def add_mapping_error(self, place: Place, error: MappingError, record: Any) -> None:
         """Note a record that can't be mapped."""
         for problem in error.problems:
-            self._write(line, problem.field, problem.source, problem.value, problem.reason, record)
+            self._write(place, problem.field, problem.source, problem.value, problem.reason, record)
         if not error.problems:
-            self._write(line, None, None, None, str(error), record)
+            self._write(place, None, None, None, str(error), record)
         self.records += 1
 
-    def add(self, line: int | None, reason: str, record: Any, *, field: str | None = None) -> None:
+    def add(self, place: Place | None, reason: str, record: Any, *, field: str | None = None) -> None:
         """Note a record that isn't one, a duplicate, or one that Fluent refused."""
-        self._write(line, field, None, None, reason, record)
+        self._write(place, field, None, None, reason, record)
         self.records += 1
 
-    def note(self, line: int | None, reason: str, record: Any) -> None:
+    def note(self, place: Place | None, reason: str, record: Any) -> None:
         """Write a line for a record that is counted elsewhere."""
-        self._write(line, None, None, None, reason, record)
+        self._write(place, None, None, None, reason, record)
 
     def finish(self) -> Path | None:
         """Put the file in its place, and return it; None where nothing was rejected.
@@ -114,11 +116,20 @@ class RejectsFile:
         return self._file
 
     def _write(
-        self, line: int | None, field: str | None, source: str | None, value: Any, reason: str, record: Any
+        self,
+        place: Place | None,
+        field: str | None,
+        source: str | None,
+        value: Any,
+        reason: str,
+        record: Any,
     ) -> None:
+        at = place or Place()
         entry = {
             "file": self._file_name,
-            "line": line,
+            "line": at.line,
+            "number": at.record,
+            "byte": at.byte,
             "field": field,
             "source": source,
             "value": _short(value),
