@@ -17,7 +17,7 @@ from fc_connect.kv.sqlite import SQLiteKV
 from fc_connect.observe import BatchSent, Event
 from fc_connect.pipeline import FileOutcome
 from fc_connect.sandbox import Fault, FaultKind, Sandbox
-from fc_connect.state import FileStatus
+from fc_connect.state import FileRecord, FileStatus
 from tests.shop import Shop
 
 
@@ -32,11 +32,15 @@ def shop(tmp_path: Path, sandbox: Sandbox) -> Shop:
     return Shop(tmp_path / "shop", sandbox)
 
 
-def status_of(shop: Shop, name: str) -> FileStatus:
+def record_of(shop: Shop, name: str) -> FileRecord:
     pipeline = shop.pipeline()
     with pipeline.open_store() as kv:
         [record] = [each for each in pipeline.open_state(kv).files.all() if each.file_name == name]
-        return record.status
+        return record
+
+
+def status_of(shop: Shop, name: str) -> FileStatus:
+    return record_of(shop, name).status
 
 
 def test_files_are_delivered_once_and_a_second_run_sends_nothing(shop: Shop) -> None:
@@ -247,6 +251,16 @@ def test_a_file_that_keeps_failing_is_quarantined_and_freed_by_hand(shop: Shop) 
     outcomes = [[file.outcome for file in shop.run().files] for _ in range(3)]
 
     assert outcomes == [[FileOutcome.FAILED], [FileOutcome.QUARANTINED], [FileOutcome.SKIPPED]]
+
+
+def test_a_first_failure_rests_for_no_time_whatever_a_clock_says(shop: Shop) -> None:
+    # Told as "not before now", the next run would pass the file over where its clock is a little behind.
+    shop.put("a.csv", "sku,warehouse,quantity,status\nS1,W1,bad,A\n")
+
+    shop.run()
+
+    assert status_of(shop, "a.csv") is FileStatus.FAILED
+    assert record_of(shop, "a.csv").next_attempt_at is None
 
 
 def test_a_mended_mapping_is_tried_at_once(shop: Shop) -> None:

@@ -489,7 +489,7 @@ class _Work:
         status = FileStatus.QUARANTINED if final else FileStatus.FAILED
         delay = retry_delay(attempts, backoff=retry.backoff, cap=retry.max_backoff)
         record = replace(self._record.moved_to(status, at=now, error=str(error)), attempts=attempts)
-        if not final:
+        if not final and delay:
             record = replace(record, next_attempt_at=now + delay)
         self._save(record)
         outcome = FileOutcome.QUARANTINED if final else FileOutcome.FAILED
