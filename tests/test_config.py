@@ -340,7 +340,25 @@ def test_streaming_needs_duplicates_to_be_kept() -> None:
         ({"format": {"encoding": "utf-9"}}, "format.encoding: expected an encoding that Python knows"),
         ({"format": {"columns": []}}, "format.columns: expected at least one item"),
         ({"format": {"columns": ["a", "b", "a"]}}, "format.columns: names a column twice: a"),
-        ({"format": {"type": "xml"}}, "format.type: expected csv, got 'xml'"),
+        (
+            {"format": {"type": "xls"}},
+            "format.type: expected one of csv, json, ndjson, xml, parquet, got 'xls'",
+        ),
+        (
+            {"format": {"type": "ndjsn"}},
+            "format.type: expected one of csv, json, ndjson, xml, parquet, got 'ndjsn' (did you mean 'ndjson'?)",
+        ),
+        ({"format": {"type": "xml"}}, "format.records: is required: Path of the elements that are records"),
+        ({"format": {"type": "json", "delimiter": ";"}}, "format.delimiter: there is no such key"),
+        (
+            {"format": {"type": "json", "max_dept": 3}},
+            "format.max_dept: there is no such key (did you mean 'max_depth'?)",
+        ),
+        ({"format": {"type": "json", "max_depth": 0}}, "format.max_depth: expected at least 1"),
+        (
+            {"format": {"type": "xml", "records": "a", "namespaces": "drop"}},
+            "format.namespaces: expected keep, strip, or prefixes",
+        ),
         ({"after": {"success": "../x"}}, "after.success: expected a folder below the source's root"),
         ({"after": {"success": "/x"}}, "after.success: expected a folder below the source's root"),
         ({"after": {"failure": "."}}, "after.failure: expected a folder below the source's root"),

@@ -91,7 +91,8 @@ def test_the_reference_example_works_as_written(shop: Shop, bucket: Any) -> None
     assert len(shop.deliveries()) == 60
     assert len(shop.sandbox.jobs()) == 1
     keys = {item["Key"] for item in bucket.list_objects_v2(Bucket="inventory-bucket")["Contents"]}
-    assert keys == {"data/readme.txt", *(f"data/archive/stock-{number}.csv" for number in range(3))}
+    archived = [f"data/archive/stock-{number}.csv" for number in range(3)]
+    assert keys == {"data/readme.txt", *archived, *(f"{each}.json" for each in archived)}
 
 
 def test_a_missing_bucket_is_told(shop: Shop, bucket: Any) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fc_connect.errors import FCConnectError
+from fc_connect.pipeline.archive import Archive
 from fc_connect.pipeline.ingest import FileIngest
 from fc_connect.pipeline.jobs import OwnJobSlot
 from fc_connect.pipeline.run import Run
@@ -214,12 +215,14 @@ class _Simulation:
         source: Any = Inbox(self.world, self.files)
         planner: Any = VirtualPlanner(process, slowness=self.plan.slowness)
         state = StateService(connection, workflow_id=config.pipeline, clock=clock, random_source=process.rng)
+        archive = Archive(config.after, pipeline=config.pipeline, marker=None)
         ingest = FileIngest(
             config=config,
             source=source,
             state=state,
             client=client,
             planner=planner,
+            archive=archive,
             spool_folder=NOWHERE,
             run_job=OwnJobSlot(state, client, "run") if config.job == "per-run" else None,
             stop=stop,
@@ -230,6 +233,7 @@ class _Simulation:
             source=source,
             state=state,
             ingest=ingest,
+            archive=archive,
             clock=clock,
             stop=stop,
             emit=_unheard,

@@ -42,6 +42,7 @@ from fc_connect.observe import (
     FileStarted,
     Listener,
 )
+from fc_connect.pipeline.archive import Archive
 from fc_connect.pipeline.config import PipelineConfig
 from fc_connect.pipeline.discovery import Candidate
 from fc_connect.pipeline.jobs import OwnJobSlot, open_job
@@ -83,6 +84,7 @@ class FileIngest:
     state: StateService
     client: FluentClient
     planner: Planner
+    archive: Archive
     spool_folder: Path
     run_job: OwnJobSlot | None
     """The job of the whole run, where the pipeline wants one."""
@@ -477,7 +479,8 @@ class _Work:
             batch_count=len(sent),
             batch_ids=tuple(each.batch_id for each in sent[:MAX_BATCH_IDS]),
         )
-        self._in.state.complete_file(self._record, *leases)
+        after_due = self._in.archive.wants(FileStatus.COMPLETED)
+        self._in.state.complete_file(self._record, *leases, after_due=after_due)
 
     # Ways out
 
@@ -488,7 +491,10 @@ class _Work:
         final = for_good or attempts >= retry.max_attempts
         status = FileStatus.QUARANTINED if final else FileStatus.FAILED
         delay = retry_delay(attempts, backoff=retry.backoff, cap=retry.max_backoff)
-        record = replace(self._record.moved_to(status, at=now, error=str(error)), attempts=attempts)
+        ended = self._record.moved_to(
+            status, at=now, error=str(error), after_due=self._in.archive.wants(status)
+        )
+        record = replace(ended, attempts=attempts)
         if not final and delay:
             record = replace(record, next_attempt_at=now + delay)
         self._save(record)
@@ -513,7 +519,8 @@ class _Work:
         return RunAbortedError(str(error))
 
     def _skipped(self, status: FileStatus, reason: str) -> FileResult:
-        self._save(self._record.moved_to(status, at=self._in.state.kv.now(), error=reason))
+        now, after_due = self._in.state.kv.now(), self._in.archive.wants(status)
+        self._save(self._record.moved_to(status, at=now, error=reason, after_due=after_due))
         logger.warning("%s: %s: %s", self._path, status, reason)
         return self._result(FileOutcome.SKIPPED, reason)
 

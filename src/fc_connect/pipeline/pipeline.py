@@ -31,6 +31,7 @@ from fc_connect.mapping import (
     load_mapping,
 )
 from fc_connect.observe import Listener, Listeners, correlate
+from fc_connect.pipeline.archive import Archive
 from fc_connect.pipeline.config import PipelineConfig, load_config
 from fc_connect.pipeline.connect import open_client, open_pipeline_source
 from fc_connect.pipeline.duplicates import key_reader
@@ -121,12 +122,16 @@ class Pipeline:
         """
         with correlate(), self._opened() as parts:
             planner, source, state, client = parts.planner, parts.source, parts.state, parts.client
+            archive = Archive(
+                self.config.after, pipeline=self.config.pipeline, marker=self.config.source.marker
+            )
             ingest = FileIngest(
                 config=self.config,
                 source=source,
                 state=state,
                 client=client,
                 planner=planner,
+                archive=archive,
                 spool_folder=self.spool_folder,
                 run_job=OwnJobSlot(
                     state, client, f"{self.config.pipeline}-{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"
@@ -141,6 +146,7 @@ class Pipeline:
                 source=source,
                 state=state,
                 ingest=ingest,
+                archive=archive,
                 clock=self._clock,
                 stop=self._stop,
                 emit=self._emit,
@@ -188,8 +194,9 @@ class Pipeline:
     @cached_property
     def format(self) -> Format:
         """The reader of the files."""
-        options = self.config.format.model_dump(exclude={"type"}, exclude_none=True)
-        return open_format(self.config.format.type, **options)
+        config = self.config.format
+        options = config.model_dump(exclude={"type", *config.packing}, exclude_defaults=True)
+        return open_format(config.type, **options)
 
     @property
     def spool_folder(self) -> Path:
@@ -287,7 +294,7 @@ class Pipeline:
             self.mapping.digest,
             [part.decode() for part in self._target.envelope()],
             # A cap decides whether a file is taken at all, not what becomes of it.
-            config.format.model_dump(mode="json", exclude={"max_columns", "max_field_bytes"}),
+            config.format.model_dump(mode="json", exclude=set(config.format.caps)),
             config.target.batch.size,
             config.duplicates,
             config.key,

@@ -11,9 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fc_connect.clock import Clock
-from fc_connect.errors import FCConnectError, KVError, LockHeldError, SourceError, StoppedError
+from fc_connect.errors import (
+    FCConnectError,
+    KVError,
+    LockHeldError,
+    LockLostError,
+    SourceError,
+    StoppedError,
+)
 from fc_connect.faults import point
 from fc_connect.observe import FileSkipped, Listener, RunFinished, RunStarted
+from fc_connect.pipeline.archive import Archive
 from fc_connect.pipeline.config import PipelineConfig
 from fc_connect.pipeline.discovery import Candidate, Listing, discover
 from fc_connect.pipeline.ingest import FileIngest, RunAbortedError
@@ -38,6 +46,7 @@ class Run:
     source: Source
     state: StateService
     ingest: FileIngest
+    archive: Archive
     clock: Clock
     stop: threading.Event
     emit: Listener
@@ -57,7 +66,9 @@ class Run:
         try:
             point("run.opened")
             started_at = self.state.kv.now()
-            listing = discover(self.config, self.source, self.state, now=self.clock.now())
+            listing = discover(
+                self.config, self.source, self.state, self.archive, clock=self.clock, stop=self.stop
+            )
             point("run.listed")
             self.completed_before = listing.completed_before
             self.emit(RunStarted(files=len(listing.candidates), skipped=listing.completed_before))
@@ -69,6 +80,7 @@ class Run:
                 # What a dead machine left: in a store without a clock its locks have to be watched, for as long as they
                 # last. That was begun above, and holds up no file.
                 self._tidy_up(listing, watch=True)
+            self._remove_old()
         except RunAbortedError as exc:
             errors.append(str(exc))
         except StoppedError as exc:
@@ -186,7 +198,7 @@ class Run:
                 self._finished_elsewhere(record)
             else:
                 self.results[path] = result
-                self._move(candidate)
+                self._put_away(record.file_id, lease)
         return True
 
     def _is_settled(self, record: FileRecord) -> bool:
@@ -232,40 +244,54 @@ class Run:
         self.emit(FileSkipped(path=result.path, reason=result.reason or ""))
 
     def _tidy_up(self, listing: Listing, *, watch: bool) -> bool:
-        """Move and clear away what runs that were killed have left of finished files; say whether it is all gone."""
-        is_moved = self._move_leftovers(listing, watch=watch)
+        """Put away what runs that were killed have left of finished files, and clear up; say whether it is all gone."""
+        is_moved = self._put_leftovers_away(listing, watch=watch)
         return self.ingest.sweep(stop=self.stop, watch=watch) and is_moved
 
-    def _move_leftovers(self, listing: Listing, *, watch: bool) -> bool:
+    def _put_leftovers_away(self, listing: Listing, *, watch: bool) -> bool:
         held = []
-        for candidate in listing.done:
-            name, timeout = candidate.record.lock_name, self.config.lease.timeout
+        left = sorted({*listing.done, *self.state.files.due()})
+        timeout = self.config.lease.timeout
+        for file_id, record in zip(left, self.state.files.get_many(left), strict=True):
+            if record is None:
+                self.state.note_put_away(file_id, None)
+                continue
+            about = f"putting {record.file_name} away"
             try:
-                with self.state.lock(name, timeout=timeout, about="moving away", stop=self.stop, watch=watch):
-                    self._move(candidate)
+                with self.state.lock(
+                    record.lock_name, timeout=timeout, about=about, stop=self.stop, watch=watch
+                ) as lease:
+                    self._put_away(file_id, lease)
             except LockHeldError:
-                logger.info("%s: another worker moves it", candidate.record.file_name)
-                held.append(candidate)
+                logger.info("%s: another worker puts it away", record.file_name)
+                held.append(file_id)
         listing.done[:] = held
         return not held
 
-    def _move(self, candidate: Candidate) -> None:
+    def _put_away(self, file_id: str, lease: Lease) -> None:
         """Move a finished file out of the way. Whatever happens here, it won't be sent again."""
-        record = self.state.files.get(candidate.record.file_id)
-        if record is None or not record.status.is_terminal:
+        record = self.state.files.get(file_id)
+        if record is None or not (self.archive.wants(record.status) or record.after_due):
             return
-        after = self.config.after
-        folder = after.success if record.status is FileStatus.COMPLETED else after.failure
-        if folder is None:
-            return
-        point("file.move")
         try:
-            self.source.move(candidate.file, f"{folder.strip('/')}/{candidate.file.path}")
-            point("file.moved")
+            path = self.archive.put_away(self.source, record)
+            self.state.note_put_away(file_id, path, lease)
         except SourceError as exc:
             logger.warning(
-                "%s: is %s, but can't be moved to %s: %s", candidate.file.path, record.status, folder, exc
+                "%s: is %s, but can't be put away; the next run tries again: %s",
+                record.file_name,
+                record.status,
+                exc,
             )
+        except LockLostError as exc:
+            logger.warning("%s: another worker puts it away: %s", record.file_name, exc)
+
+    def _remove_old(self) -> None:
+        try:
+            if removed := self.archive.remove_old(self.source, now=self.clock.now()):
+                logger.info("%d files removed that were kept for %s", removed, self.config.after.keep)
+        except SourceError as exc:
+            logger.warning("old files can't be removed; the next run tries again: %s", exc)
 
     def _note_result(self, result: RunResult) -> None:
         try:

@@ -83,6 +83,11 @@ def _in_the_state(one: Scenario) -> Iterator[str]:
 def _on_the_disk(one: Scenario) -> Iterator[str]:
     if waiting := sorted(each.name for each in (one.folder / "inbox").glob("*.csv")):
         yield f"files weren't moved away: {', '.join(waiting)}"
+    put_away = {each.name for each in (one.folder / "inbox" / "done").glob("*")}
+    if untold := sorted(each for each in put_away if f"{each}.json" not in put_away and each[-5:] != ".json"):
+        yield f"nothing beside them tells what became of {', '.join(untold)}"
+    if due := list(one.state.files.due()):
+        yield f"{len(due)} files are still to be put away, says the ledger"
     rejects = list((one.folder / "rejects").glob("*"))
     lines = [line for each in rejects for line in each.read_text().splitlines()]
     # Only the first version of the file holds the bad record, and it may have been replaced before it was read.

@@ -108,6 +108,10 @@ class FileRecord:
     plan: Plan | None = None
     run: int = 0
     """Grows each time the file is begun anew; batches of an earlier run don't count."""
+    after_due: bool = False
+    """Whether it is finished but hasn't been put away yet."""
+    archived_as: str | None = None
+    """Where it was put away, below the source."""
 
     @property
     def file_id(self) -> str:
@@ -129,8 +133,12 @@ class FileRecord:
         """Where the file stands in order of time; the watermark is the greatest of these."""
         return self.last_modified, self.file_name
 
-    def moved_to(self, status: FileStatus, *, at: datetime, error: str | None = None) -> Self:
+    def moved_to(
+        self, status: FileStatus, *, at: datetime, error: str | None = None, after_due: bool = False
+    ) -> Self:
         """Return the record after a move to `status`; the caller commits it.
+
+        `after_due` says that the file, finished by it, is still to be put away.
 
         Raises:
             StateError: no file may go that way.
@@ -146,6 +154,8 @@ class FileRecord:
             started_at=at if status is FileStatus.PROCESSING else self.started_at,
             finished_at=at if ended else None,
             processed_at=at if status is FileStatus.COMPLETED else self.processed_at,
+            after_due=after_due,
+            archived_as=None,
         )
 
 
@@ -195,7 +205,7 @@ class FileLedger:
         return found if found is not None and found.content_digest == content_digest else None
 
     def put(self, write: Atomic, record: FileRecord) -> Atomic:
-        """Add the record and its pointers to `write`; at most three keys."""
+        """Add the record and its pointers to `write`; at most four keys."""
         file_id = record.file_id
         if record.error is not None and len(record.error) > _MAX_ERROR:
             record = replace(record, error=record.error[:_MAX_ERROR] + "…")
@@ -203,7 +213,19 @@ class FileLedger:
         write.set((self._workflow, "path", record.path_id), file_id)
         if record.status is FileStatus.COMPLETED and record.content_digest is not None:
             write.set((self._workflow, "content", record.content_digest), file_id)
+        if record.after_due:
+            write.set((self._workflow, "after", file_id), None)
         return write
+
+    def due(self) -> Iterator[str]:
+        """Yield the id of every file that is finished but hasn't been put away."""
+        for entry in self._kv.list((self._workflow, "after")):
+            yield str(entry.key[2])
+
+    def put_away(self, write: Atomic, file_id: str, record: FileRecord | None) -> Atomic:
+        """Add to `write` that nothing is left to be done with a file, and its record where it has one."""
+        write.delete((self._workflow, "after", file_id))
+        return write if record is None else self.put(write, record)
 
     def forget(self, write: Atomic, record: FileRecord) -> Atomic:
         """Add the removal of the record to `write`; pointers to it then lead nowhere, which is no fault."""

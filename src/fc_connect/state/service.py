@@ -151,18 +151,32 @@ class StateService:
         self._commit_idempotent(lambda: self.batches.forget(self.kv.atomic(), file, [number]), leases)
         point("state.forgot-batch")
 
-    def complete_file(self, record: FileRecord, *leases: Lease) -> None:
+    def complete_file(self, record: FileRecord, *leases: Lease, after_due: bool = False) -> None:
         """Mark a file as completed and move the watermark in one commit, while `leases` are held.
 
-        Afterwards its batches are compacted into the record. Twice is no fault.
+        `after_due` notes in the same commit that it is still to be put away. Afterwards its batches are compacted into
+        the record. Twice is no fault.
         """
         point("state.complete")
-        self._mark([record], leases)
+        self._mark([record], leases, after_due=after_due)
         point("state.completed")
         try:
             self.batches.clear(record.file_id, *leases)
         except (KVError, LockLostError) as exc:
             logger.warning("%s: is completed; the next run clears up after it: %s", record.file_name, exc)
+
+    def note_put_away(self, file_id: str, archived_as: str | None, *leases: Lease) -> None:
+        """Note where a finished file was put away (None: nowhere), so that no later run does it again.
+
+        Raises:
+            LockLostError: nothing was written.
+        """
+        record = self.files.get(file_id)
+        if record is not None:
+            record = replace(record, after_due=False, archived_as=archived_as)
+        point("state.put-away")
+        self._commit_idempotent(lambda: self.files.put_away(self.kv.atomic(), file_id, record), leases)
+        point("state.noted-away")
 
     def update_sync_state(self, files: Sequence[FileRecord]) -> SyncState:
         """Mark `files` as completed and move the watermark, in one commit for every 30 files.
@@ -227,7 +241,7 @@ class StateService:
         if sync.last_processed_timestamp is None:
             return 0
         horizon = min(self.kv.now() - older_than, sync.last_processed_timestamp - lookback)
-        kept = [each for each in self.files.all() if not each.status.is_terminal]
+        kept = [each for each in self.files.all() if not each.status.is_terminal or each.after_due]
         horizon = min([horizon, *(each.last_modified for each in kept)])
 
         def change(sync: SyncState, *_: object) -> SyncState:
@@ -244,7 +258,10 @@ class StateService:
     def _forget_if_finished(self, record: FileRecord) -> bool:
         """Forget a record unless a person has let it be tried again meanwhile: it would count as handled."""
         entry = self.kv.get(self.files.key(record.file_id))
-        if entry is None or not from_entry(entry, FileRecord).status.is_terminal:
+        if entry is None:
+            return False
+        now = from_entry(entry, FileRecord)
+        if not now.status.is_terminal or now.after_due:
             return False
         write = self.kv.atomic().check(entry.key, entry.versionstamp)
         return self.files.forget(write, record).commit().ok
@@ -266,7 +283,7 @@ class StateService:
     def _sync_key(self) -> tuple[str, ...]:
         return (self.workflow_id, "sync")
 
-    def _mark(self, files: Sequence[FileRecord], leases: Sequence[Lease]) -> None:
+    def _mark(self, files: Sequence[FileRecord], leases: Sequence[Lease], *, after_due: bool = False) -> None:
         now = self.kv.now()
 
         def change(sync: SyncState, write: Atomic, entries: Sequence[Entry | None]) -> SyncState:
@@ -276,7 +293,7 @@ class StateService:
                     continue
                 if record.file_id not in new:
                     write.check(self.files.key(record.file_id), None if entry is None else entry.versionstamp)
-                    new[record.file_id] = record.moved_to(FileStatus.COMPLETED, at=now)
+                    new[record.file_id] = record.moved_to(FileStatus.COMPLETED, at=now, after_due=after_due)
             for record in new.values():
                 self.files.put(write, record)
             return sync.after(list(new.values()), at=now)

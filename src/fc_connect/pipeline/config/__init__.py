@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from fc_connect.pipeline.config.formats import (
+    CSVFormatConfig,
+    FormatConfig,
+    JSONFormatConfig,
+    NDJSONFormatConfig,
+    ParquetFormatConfig,
+    XMLFormatConfig,
+)
 from fc_connect.pipeline.config.load import json_schema, load_config, parse_config
 from fc_connect.pipeline.config.models import (
     AfterConfig,
     BatchTargetConfig,
     ConfirmConfig,
     FluentConfig,
-    FormatConfig,
     LeaseConfig,
     PipelineConfig,
     RejectsConfig,
@@ -21,16 +28,21 @@ from fc_connect.pipeline.config.values import RejectLimit
 __all__ = [
     "AfterConfig",
     "BatchTargetConfig",
+    "CSVFormatConfig",
     "ConfirmConfig",
     "FluentConfig",
     "FormatConfig",
+    "JSONFormatConfig",
     "LeaseConfig",
+    "NDJSONFormatConfig",
+    "ParquetFormatConfig",
     "PipelineConfig",
     "RejectLimit",
     "RejectsConfig",
     "RetryConfig",
     "SourceConfig",
     "TargetConfig",
+    "XMLFormatConfig",
     "json_schema",
     "load_config",
     "parse_config",

@@ -12,8 +12,12 @@ from pydantic import ValidationInfo
 from fc_connect.pipeline.config.values import base_dir_of, read_secret
 
 __all__ = [
+    "PLACEHOLDERS",
+    "column_delimiter",
     "folder_below",
     "mapping_or_path",
+    "marker_name",
+    "namespace_rule",
     "one_character",
     "resolvers_place",
     "revealed_state",
@@ -24,11 +28,20 @@ __all__ = [
 ]
 
 
+PLACEHOLDERS = ("{yyyy}", "{mm}", "{dd}", "{hh}")
+"""What a folder for finished files may hold."""
+
+
 def one_character(value: str) -> str:
     """Refuse what isn't one character."""
     if len(value) != 1 or value in "\r\n\0":
         raise ValueError('expected one character, such as ",", ";" or "\\t"')
     return value
+
+
+def column_delimiter(value: str) -> str:
+    """Refuse what isn't one character; a backslash and a `t`, as some write a tab, are one."""
+    return one_character("\t" if value == "\\t" else value)
 
 
 def text_encoding(value: str) -> str:
@@ -71,6 +84,28 @@ def folder_below(value: str) -> str:
     parts = value.strip("/").split("/")
     if "://" in value or value.startswith("/") or any(part in {"", ".", ".."} for part in parts):
         raise ValueError("expected a folder below the source's root, such as archive/")
+    unknown = [each for each in re.findall(r"\{[^}]*\}?|\}", value) if each not in PLACEHOLDERS]
+    if unknown:
+        raise ValueError(f"{unknown[0]} stands for nothing: expected {', '.join(PLACEHOLDERS)}")
+    return value
+
+
+def marker_name(value: str) -> str:
+    """Refuse what can't be the name of a marker file."""
+    template = value if "{" in value else "{name}" + value
+    plain = template.replace("{name}", "").replace("{stem}", "")
+    if "/" in plain or "{" in plain or "}" in plain or plain in {"", template}:
+        raise ValueError("expected an ending such as .done, or a name such as {stem}.done")
+    return template
+
+
+def namespace_rule(value: Any) -> Any:
+    """Refuse what isn't a rule for namespaces, or prefixes with the namespaces that they stand for."""
+    is_named = isinstance(value, dict) and all(
+        isinstance(each, str) for pair in value.items() for each in pair
+    )
+    if not is_named and value not in ("keep", "strip"):
+        raise ValueError("expected keep, strip, or prefixes with the namespaces that they stand for")
     return value
 
 

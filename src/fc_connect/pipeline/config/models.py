@@ -22,14 +22,14 @@ from pydantic import (
 from fc_connect.pipeline.config.checks import (
     folder_below,
     mapping_or_path,
-    one_character,
+    marker_name,
     resolvers_place,
     revealed_state,
     store_address,
-    text_encoding,
     web_address,
     without_password,
 )
+from fc_connect.pipeline.config.formats import AnyFormatConfig, CSVFormatConfig
 from fc_connect.pipeline.config.section import Fault, Section
 from fc_connect.pipeline.config.values import (
     Count,
@@ -50,7 +50,6 @@ __all__ = [
     "BatchTargetConfig",
     "ConfirmConfig",
     "FluentConfig",
-    "FormatConfig",
     "LeaseConfig",
     "PipelineConfig",
     "RejectsConfig",
@@ -71,6 +70,11 @@ class SourceConfig(Section):
     """What tells one version of a file from another. `name`: a file counts once, whatever becomes of it."""
     min_age: Duration = timedelta(0)
     """Leave files alone that changed less than so long ago: they may still be written to."""
+    settle: Duration = timedelta(0)
+    """Look at new files twice, so long apart, and leave those alone that have changed in between."""
+    marker: Annotated[Text, AfterValidator(marker_name)] | None = None
+    """Take a file once a marker lies beside it that is no older: `.done` stands for `{name}.done`; by `{stem}.done` the
+    marker of `a.csv` is `a.done`."""
     changed: Literal["process", "skip", "fail"] = "process"
     """What to do with a new version of a file that was begun or finished before."""
     same_content: Literal["process", "skip"] = "process"
@@ -100,35 +104,6 @@ class SourceConfig(Section):
             yield "session_token", "needs access_key_id and secret_access_key"
         if key is not None and given.get("profile") is not None:
             yield "profile", "can't be used together with access_key_id: give one of them"
-
-
-class FormatConfig(Section):
-    """How the files are written."""
-
-    type: Literal["csv"] = "csv"
-    """The kind of file."""
-    delimiter: Annotated[str, AfterValidator(one_character)] = ","
-    """Between two columns."""
-    quotechar: Annotated[str, AfterValidator(one_character)] = '"'
-    """Around a value that holds delimiters or line ends."""
-    encoding: Annotated[Text, AfterValidator(text_encoding)] = "utf-8"
-    """Of the text, by Python's names."""
-    columns: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
-    """Names of the columns, for files without a header."""
-    max_columns: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Of a header: a file with more is refused."""
-    max_field_bytes: Annotated[int, Field(ge=1, le=1 << 27)] = 131_072
-    """Characters of one value: a file with a longer one is refused. Eight times this bounds a line."""
-
-    @classmethod
-    def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
-        if given.get("delimiter", ",") == given.get("quotechar", '"'):
-            yield "delimiter", "is the same as quotechar"
-        columns = given.get("columns")
-        if isinstance(columns, list | tuple):
-            repeated = sorted({str(c) for c in columns if columns.count(c) > 1})
-            if repeated:
-                yield "columns", f"names a column twice: {', '.join(repeated)}"
 
 
 class BatchTargetConfig(Section):
@@ -169,12 +144,30 @@ class RejectsConfig(Section):
 
 
 class AfterConfig(Section):
-    """Where finished files are moved, as folders below the source's root; without one they stay."""
+    """Where finished files are moved, as folders below the source's root; without one they stay.
+
+    `{yyyy}`, `{mm}`, `{dd}` and `{hh}` stand for the time at which the file was finished, in UTC.
+    """
 
     success: Annotated[Text, AfterValidator(folder_below)] | None = None
     """For files that were delivered."""
     failure: Annotated[Text, AfterValidator(folder_below)] | None = None
     """For files that were given up."""
+    sidecar: Flag = True
+    """Whether a moved file gets a JSON file beside it that tells its digest, counts, job and batches."""
+    keep: Annotated[Duration, more_than_zero] | None = None
+    """How long moved files are kept; older ones are removed, with their sidecars. Without it they stay for good."""
+
+    @classmethod
+    def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
+        if given.get("keep") is not None:
+            if given.get("success") is None and given.get("failure") is None:
+                yield "keep", "is of use with success or failure alone: no file is moved"
+            if given.get("sidecar") in {False, "false"}:
+                yield (
+                    "keep",
+                    "needs the sidecars: they tell which files of a folder are this pipeline's, and since when",
+                )
 
 
 _ACCOUNT_KEYS = ("base_url", "client_id", "client_secret", "username", "password")
@@ -275,7 +268,7 @@ class PipelineConfig(Section):
     """Name of the pipeline; its state is kept under it."""
     source: SourceConfig
     """Where files come from."""
-    format: FormatConfig = FormatConfig()
+    format: AnyFormatConfig = CSVFormatConfig()
     """How the files are written."""
     mapping: Annotated[
         Path | dict[str, Any],

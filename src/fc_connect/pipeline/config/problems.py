@@ -7,7 +7,7 @@ import json
 import re
 import types
 from collections.abc import Iterator, Set
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -29,6 +29,8 @@ def problems_of(
     found = []
     for each in error.errors(include_url=False):
         at = _real(each["loc"], document.value)
+        if each["type"] == "union_tag_invalid":
+            at, each["input"] = (*at, "type"), each["input"].get("type")
         found.append((at, _sentence(each, at, document, from_environment)))
     return found
 
@@ -44,12 +46,13 @@ def dotted(at: Location) -> str:
 def _real(loc: tuple[str | int, ...], value: Any) -> Location:
     """Cut what pydantic adds to a path for the members of a union; a missing last key stays."""
     at: Location = ()
-    for part in loc:
+    for place, part in enumerate(loc):
         if isinstance(value, dict):
-            at = (*at, part)
             if part not in value:
-                return at
-            value = value[part]
+                if place + 1 < len(loc):
+                    continue  # names the member
+                return (*at, part)
+            at, value = (*at, part), value[part]
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):
             at, value = (*at, part), value[part]
         else:
@@ -61,19 +64,20 @@ def _sentence(error: ErrorDetails, at: Location, document: Document, from_enviro
     kind, context = error["type"], error.get("ctx", {})
     got = _got(error["input"], at, document, from_environment)
     if kind == "missing":
-        return f"is required{_about(at)}"
+        return f"is required{_about(at, document)}"
     if kind == "extra_forbidden":
-        return f"there is no such key{_meant_key(at)}"
+        return f"there is no such key{_meant_key(at, document)}"
     if kind == "fault":
         return str(context["text"])
     if kind == "value_error":
         reason = str(context["error"])
         return reason if " got " in reason or not reason.startswith("expected") else f"{reason}{got}"
-    if kind == "literal_error":
-        allowed = re.findall(r"'([^']*)'", str(context["expected"]))
-        guess = _closest(error["input"], allowed) if isinstance(error["input"], str) else None
-        if at in from_environment:
-            guess = None
+    if kind in {"literal_error", "union_tag_invalid"}:
+        is_tag = kind == "union_tag_invalid"
+        allowed = re.findall(r"'([^']*)'", str(context["expected_tags" if is_tag else "expected"]))
+        written = context["tag"] if is_tag else error["input"]
+        is_told = isinstance(written, str) and at not in from_environment
+        guess = _closest(written, allowed) if is_told else None
         hint = f" (did you mean {guess!r}?)" if guess else ""
         wanted = f"one of {', '.join(allowed)}" if len(allowed) > 1 else allowed[0]
         return f"expected {wanted}{got}{hint}"
@@ -130,15 +134,15 @@ def _pattern_in_words(at: Location) -> str:
 # What a key could have been
 
 
-def _about(at: Location) -> str:
-    model = _model_at(at[:-1])
+def _about(at: Location, document: Document) -> str:
+    model = _model_at(at[:-1], document.value)
     known = {} if model is None else {f.alias or n: f for n, f in model.model_fields.items()}
     field = known.get(str(at[-1])) if at else None
     return f": {field.description.rstrip('.')}" if field is not None and field.description else ""
 
 
-def _meant_key(at: Location) -> str:
-    model = _model_at(at[:-1])
+def _meant_key(at: Location, document: Document) -> str:
+    model = _model_at(at[:-1], document.value)
     siblings = _keys(model) if model is not None else []
     written = str(at[-1])
     if guess := _closest(written, siblings):
@@ -160,24 +164,35 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 
 def _all_keys(model: type[BaseModel], prefix: Location = ()) -> Iterator[Location]:
-    for key in _keys(model):
-        yield (*prefix, key)
-        inner = _model_at((*prefix, key))
-        if inner is not None:
-            yield from _all_keys(inner, (*prefix, key))
+    for name, field in model.model_fields.items():
+        at = (*prefix, field.alias or name)
+        yield at
+        for inner in _models_in(field.annotation):
+            yield from _all_keys(inner, at)
 
 
-def _model_at(at: Location) -> type[BaseModel] | None:
+def _model_at(at: Location, value: Any) -> type[BaseModel] | None:
+    """Return the section at a location: of those that it may be, the one whose `type` the value gives."""
     model: type[BaseModel] = PipelineConfig
     for part in at:
+        value = value.get(part) if isinstance(value, dict) else None
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        inner = _model_in(fields[part].annotation) if part in fields else None
-        if inner is None:
+        members = _models_in(fields[part].annotation) if part in fields else []
+        if not members:
             return None
-        model = inner
+        named = value.get("type") if isinstance(value, dict) else None
+        model = next((each for each in members if named in _types_of(each)), members[0])
     return model
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    members = get_args(annotation) if get_origin(annotation) in {Union, types.UnionType} else (annotation,)
-    return next((m for m in members if isinstance(m, type) and issubclass(m, BaseModel)), None)
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if get_origin(annotation) is Annotated:
+        return _models_in(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return [model for member in get_args(annotation) for model in _models_in(member)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+
+
+def _types_of(model: type[BaseModel]) -> tuple[Any, ...]:
+    field = model.model_fields.get("type")
+    return () if field is None else get_args(field.annotation)
