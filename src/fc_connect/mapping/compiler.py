@@ -1,13 +1,14 @@
 """Writes a mapping out as one Python function.
 
-The source holds only names and numbers of ours: every text and value of the config is bound as a constant, so none of
-it becomes code. The function either gives what the interpreter gives, or raises: then the interpreter says what of
-the record can't be mapped, or maps what is too odd to be worth code.
+The source holds only names and numbers of ours: every text and value of the config is bound to a name, or put among the
+constants of the compiled code, so none of it becomes code. The function either gives what the interpreter gives, or
+raises: then the interpreter says what of the record can't be mapped, or maps what is too odd to be worth code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from types import CodeType
 from typing import Any
 
 from fc_connect.mapping.rules import Call, Read, Rule, put, taken
@@ -49,9 +50,23 @@ def compile_rules(
     }
     writing.names = names
     writing.level(rules, is_top=True, is_row=columns is not None)
-    exec(compile("\n".join(writing.functions), "<compiled mapping>", "exec"), names)  # noqa: S102 (nothing of the config is in it)
+    code = compile("\n".join(writing.functions), "<compiled mapping>", "exec")
+    exec(_with_constants(code, writing.constants), names)  # noqa: S102 (nothing of the config is in it)
     function: Callable[[Any, Any], dict[str, Any]] = names["level0"]
     return function
+
+
+def _with_constants(code: CodeType, constants: Mapping[str, Any]) -> CodeType:
+    """Put values in the place of what stands for them: a constant is read faster than a name."""
+
+    def real(constant: Any) -> Any:
+        if isinstance(constant, str):
+            return constants.get(constant, constant)
+        if isinstance(constant, tuple):  # the keys of an object that is made in one go
+            return tuple(map(real, constant))
+        return _with_constants(constant, constants) if isinstance(constant, CodeType) else constant
+
+    return code.replace(co_consts=tuple(map(real, code.co_consts)))
 
 
 class _Remembered(dict[str, Any]):
@@ -81,6 +96,8 @@ class _Writing:
         self._levels = 0
         self._bound = 0
         self.names: dict[str, Any] = {}
+        self.constants: dict[str, Any] = {}
+        """By what stands for them in the source: texts that no code of ours holds otherwise."""
         self.functions: list[str] = []
 
     def _bind(self, value: Any) -> str:
@@ -90,16 +107,17 @@ class _Writing:
         self.names[name] = value
         return name
 
+    def _constant(self, value: Any) -> str:
+        """Make a value a constant of the code, and return how it is written."""
+        stand_in = f"\0{len(self.constants)}"
+        self.constants[stand_in] = value
+        return repr(stand_in)
+
     def level(self, rules: Sequence[Rule], *, is_top: bool, is_row: bool) -> str:
         """Write the function of one level, and return its name."""
         name = f"level{self._levels}"
         self._levels += 1
-        lines = [f"def {name}(r, {'skipped' if is_top else 'root'}):", *([" root = r"] if is_top else [])]
-        if is_row:
-            if is_top:
-                lines.append(f" if len(r) != {len(self._columns or ())}: raise Odd")
-        elif rules:
-            lines += [" if r.__class__ is not dict: raise Odd", " get = r.get"]
+        lines: list[str] = []
         if any(call.arity > 1 and not call.is_raw for rule in rules for call in rule.calls):
             lines.append(" named = dict(zip(columns, r))" if is_row else " named = r")
         nested = _shape(rules)
@@ -110,7 +128,16 @@ class _Writing:
         else:
             lines += _indented(self._display(rules, nested, is_top=is_top, is_row=is_row))
         lines.append(" return e")
-        self.functions.append("\n".join(lines))
+        head = [f"def {name}(r, {'skipped' if is_top else 'root'}):"]
+        if is_row:
+            if is_top:
+                head.append(f" if len(r) != {len(self._columns or ())}: raise Odd")
+        elif rules:
+            head.append(" if r.__class__ is not dict: raise Odd")
+        body = "\n".join(lines)
+        head += [" root = r"] if is_top and "root" in body else []
+        head += [" get = r.get"] if " get(" in body else []
+        self.functions.append("\n".join([*head, body]))
         return name
 
     def _display(
@@ -123,26 +150,29 @@ class _Writing:
         for number, rule in enumerate(rules):
             more, may_miss = self._value(rule, is_row=is_row)
             more, last = more[:-1], more[-1]
+            missing += [rule] if may_miss else []
+            if rule.when is None and not may_miss and (inline := _inline(more, last)) is not None:
+                locals_[id(rule)] = inline
+                continue
             # One assignment less, where the last line is one.
             is_plain = last.startswith("v = ") and rule.when is None
             lines += [*more, *([f"v{number} = {last[4:]}"] if is_plain else [last, f"v{number} = v"])]
             locals_[id(rule)] = f"v{number}"
-            missing += [rule] if may_miss else []
         parts = []
         for outer, inside in nested.items():
             if len(inside[0].target) == 1:
-                parts.append(f"{self._bind(outer)}: {locals_[id(inside[0])]}")
+                parts.append(f"{self._constant(outer)}: {locals_[id(inside[0])]}")
             else:
-                inner = ", ".join(f"{self._bind(rule.target[1])}: {locals_[id(rule)]}" for rule in inside)
-                parts.append(f"{self._bind(outer)}: {{{inner}}}")
+                inner = ", ".join(f"{self._constant(rule.target[1])}: {locals_[id(rule)]}" for rule in inside)
+                parts.append(f"{self._constant(outer)}: {{{inner}}}")
         lines.append(f"e = {{{', '.join(parts)}}}")
         for rule in missing:
-            skip = f"; skipped.append({self._bind(rule.name)})" if is_top else ""
-            keys = "".join(f"[{self._bind(step)}]" for step in rule.target)
+            skip = f"; skipped.append({self._constant(rule.name)})" if is_top else ""
+            keys = "".join(f"[{self._constant(step)}]" for step in rule.target)
             lines.append(f"if {locals_[id(rule)]} is ABSENT: del e{keys}{skip}")
         for outer, inside in nested.items():
             if len(inside[0].target) == 2 and all(rule in missing for rule in inside):
-                lines.append(f"if not e[{self._bind(outer)}]: del e[{self._bind(outer)}]")
+                lines.append(f"if not e[{self._constant(outer)}]: del e[{self._constant(outer)}]")
         return lines
 
     def _placed(self, rule: Rule, *, is_top: bool, is_row: bool) -> list[str]:
@@ -150,7 +180,7 @@ class _Writing:
         lines, may_miss = self._value(rule, is_row=is_row)
         target = rule.target
         placing = (
-            f"e[{self._bind(target[0])}] = v" if len(target) == 1 else f"put(e, {self._bind(target)}, v)"
+            f"e[{self._constant(target[0])}] = v" if len(target) == 1 else f"put(e, {self._bind(target)}, v)"
         )
         if not may_miss:
             return [*lines, placing]
@@ -199,7 +229,7 @@ class _Writing:
 
     def _scalar(self, rule: Rule) -> tuple[list[str], bool]:
         if rule.has_value:
-            lines, may_miss = [f"v = {self._bind(rule.value)}"], False
+            lines, may_miss = [f"v = {self._constant(rule.value)}"], False
         elif rule.read is not None:
             lines, may_miss = self._read(rule.read), self._may_miss(rule.read)
         else:
@@ -210,7 +240,7 @@ class _Writing:
         resolved = _resolved_default(rule)
         if rule.has_default:
             default = rule.default if resolved is None else resolved[0]
-            lines.append(f"if {_EMPTY}: v = {self._bind(default)}")
+            lines.append(f"if {_EMPTY}: v = {self._constant(default)}")
             may_miss = False
         if rule.copies:
             lines.append(f"v = taken({self._bind(rule)}, v)")
@@ -277,19 +307,31 @@ class _Writing:
         steps = read.steps
         if not steps or read.of_root or not isinstance(steps[0], str):
             return [whole]
-        first = self._bind(steps[0])
+        first = self._constant(steps[0])
         lines = [f"v = get({first}, ABSENT)" if steps[0] in self._optional else f"v = r[{first}]"]
         for depth, step in enumerate(steps[1:]):
             if isinstance(step, int) and step >= 0:
                 test, taking = f"v.__class__ is list and len(v) > {step}", f"v = v[{step}]"
             elif isinstance(step, str):
-                test, taking = "v.__class__ is dict", f"v = v.get({self._bind(step)}, ABSENT)"
+                test, taking = "v.__class__ is dict", f"v = v.get({self._constant(step)}, ABSENT)"
             else:
                 return [whole]
             lines += [" " * depth + f"if {test}:", " " * (depth + 1) + taking]
         for depth in reversed(range(len(steps) - 1)):
             lines.append(" " * depth + f"else: {whole}")
         return lines
+
+
+def _inline(before: Sequence[str], last: str) -> str | None:
+    """Return the lines that set `v` as one expression, where they can be."""
+    if not last.startswith("v = "):
+        return None
+    if not before:
+        return last[4:]
+    test = "v.__class__ is str"
+    if len(before) == 1 and before[0].startswith("v = ") and last.count(test) == 1:
+        return last[4:].replace(test, f"(v := {before[0][4:]}).__class__ is str")
+    return None
 
 
 def _shape(rules: Sequence[Rule]) -> dict[str, list[Rule]] | None:
