@@ -1,0 +1,149 @@
+"""How fast each format is read, against the bare library that does the parsing, and how much memory it takes.
+
+    python -m bench.formats [--format csv] [--megabytes 100] [--rounds 3]
+
+Both go over the same file, made for it, in the same run, in turns: the machine may be busy, so take ratios for
+truth. Each measurement is a process of its own, so that its peak of memory is its own; a file ten times as large
+must not raise ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fc_connect.formats import open_format
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """One way to write the same stock, and who else reads it."""
+
+    type: str
+    """Of `open_format`."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    make: Callable[[Path, int], None]
+    """Write a file of about so many bytes."""
+    bare: Callable[[Path], int]
+    """Read it with the bare library at constant memory, and return the number of records."""
+    library: str
+
+
+def stock() -> Iterator[tuple[str, str, int, str, str, str]]:
+    """Yield records of stock without end, in no order that packs unlike real ones."""
+    number = 0
+    while True:
+        number += 1
+        yield (
+            f"SKU{number * 7919 % 1_000_003:07d}",
+            f"W{number % 89:04d}",
+            number * 104_729 % 500,
+            "LAST_ON_HAND" if number % 3 else "DELTA",
+            "ACTIVE",
+            f"2026-01-{1 + number % 28:02d}T{number % 24:02d}:00:00Z",
+        )
+
+
+NAMES = ("sku", "location", "qty", "type", "status", "updated")
+
+
+def make_csv(path: Path, size: int) -> None:
+    with path.open("w", newline="") as file:
+        written = file.write(",".join(NAMES) + "\r\n")
+        for row in stock():
+            written += file.write("{},{},{},{},{},{}\r\n".format(*row))
+            if written >= size:
+                return
+
+
+def make_quoted_csv(path: Path, size: int) -> None:
+    """Every value in quotes, some with what they are for."""
+    with path.open("w", newline="") as file:
+        written = file.write(",".join(f'"{name}"' for name in NAMES) + "\n")
+        for sku, *others in stock():
+            values = [f'Shirt, "{sku}"\nred' if sku.endswith("7") else sku, *map(str, others)]
+            written += file.write(",".join('"' + value.replace('"', '""') + '"' for value in values) + "\n")
+            if written >= size:
+                return
+
+
+def bare_csv(path: Path) -> int:
+    import csv
+
+    with path.open(newline="", encoding="utf-8") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
+
+
+BENCHES = {
+    "csv": Bench(type="csv", make=make_csv, bare=bare_csv, library="csv.reader"),
+    "csv-quoted": Bench(type="csv", make=make_quoted_csv, bare=bare_csv, library="csv.reader"),
+}
+
+
+def ours(bench: Bench, path: Path) -> int:
+    with path.open("rb") as stream:
+        return sum(1 for _ in open_format(bench.type, **bench.options).read(stream, path=path.name))
+
+
+def measure(name: str, which: str, path: Path) -> None:
+    bench = BENCHES[name]
+    began, cpu = time.perf_counter(), time.process_time()
+    records = bench.bare(path) if which == "bare" else ours(bench, path)
+    cpu, seconds = time.process_time() - cpu, time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"records": records, "cpu": cpu, "seconds": seconds, "peak": peak}))
+
+
+def measured(name: str, which: str, path: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.formats", "--measure", name, which, str(path)]
+    result: dict[str, float] = json.loads(
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    )
+    return result
+
+
+def report(name: str, folder: Path, *, megabytes: int, rounds: int) -> None:
+    bench, path = BENCHES[name], folder / name
+    bench.make(path, megabytes * 1_000_000)
+    runs = [{which: measured(name, which, path) for which in ("bare", "ours")} for _ in range(rounds)]
+    best = {which: min((run[which] for run in runs), key=lambda each: each["cpu"]) for which in runs[0]}
+    assert best["bare"]["records"] == best["ours"]["records"], best
+    print(
+        f"{name}: {path.stat().st_size / 1e6:,.0f} MB, {best['ours']['records']:,} records, CPU, best of {rounds}"
+    )
+    for which, label in (("bare", bench.library), ("ours", "fc-connect")):
+        each = best[which]
+        print(
+            f"  {label:<24} {each['records'] / each['cpu']:>10,.0f} records/s   "
+            f"{each['cpu'] / best['bare']['cpu']:5.2f} x   peak {each['peak']:5.0f} MB"
+        )
+    path.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--format", action="append", choices=sorted(BENCHES), help="Without it, every one.")
+    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        name, which, path = options.measure
+        measure(name, which, Path(path))
+        return
+    with tempfile.TemporaryDirectory(prefix="fc-connect-formats-") as folder:
+        for name in options.format or BENCHES:
+            report(name, Path(folder), megabytes=options.megabytes, rounds=options.rounds)
+
+
+if __name__ == "__main__":
+    main()
