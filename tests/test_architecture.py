@@ -54,6 +54,7 @@ DRIVERS = {
     "psycopg",
     "psycopg_pool",
     "asyncssh",
+    "cryptography",
     "pyarrow",
     "zstandard",
     "nats",

@@ -22,8 +22,10 @@ FCConnectError                 .retryable
 ├─ FluentAPIError              .status .code .request_id .body
 │  ├─ AuthenticationError
 │  ├─ GraphQLError             .errors .data
+│  ├─ EventFailedError         .event_id: taken, and its workflow failed
 │  ├─ FluentUnavailableError   retryable; refused, nothing happened
 │  └─ FluentOutcomeUnknownError  a write timed out or broke off: it may have been done
+├─ WebhookError                it isn't one that Fluent signed
 └─ RunError                    a run can't go on: a full disk, a broken plan
    ├─ TooManyRejectsError      .rejected .records_read .rejects_file
    └─ StoppedError             it was told to stop; nothing is lost
@@ -39,6 +41,7 @@ from typing import Any, ClassVar
 __all__ = [
     "AuthenticationError",
     "ConfigurationError",
+    "EventFailedError",
     "FCConnectError",
     "FieldProblem",
     "FileChangedError",
@@ -65,6 +68,7 @@ __all__ = [
     "StateError",
     "StoppedError",
     "TooManyRejectsError",
+    "WebhookError",
     "listed",
 ]
 
@@ -261,6 +265,14 @@ class GraphQLError(FluentAPIError):
         self.data = data
 
 
+class EventFailedError(FluentAPIError):
+    """Fluent took a sync event, and its workflow failed; sending it again runs it again."""
+
+    def __init__(self, message: str, *, event_id: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.event_id = event_id
+
+
 class FluentUnavailableError(FluentAPIError):
     """Fluent refused for now (429) or can't be reached. Nothing happened; it may be sent again."""
 
@@ -269,6 +281,10 @@ class FluentUnavailableError(FluentAPIError):
 
 class FluentOutcomeUnknownError(FluentAPIError):
     """A write timed out, broke off or met a 5xx: it may have been done. Look before sending again."""
+
+
+class WebhookError(FCConnectError):
+    """A webhook isn't one that Fluent signed; nothing of it may be used."""
 
 
 class RunError(FCConnectError):

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
         JobStatus,
     )
     from fc_connect.fluent.auth import Credentials
+    from fc_connect.fluent.classify import Classification, classify_error
     from fc_connect.fluent.client import FluentClient
+    from fc_connect.fluent.events import EventReceipt
     from fc_connect.fluent.limits import MAX_BATCH_ENTITIES, check_batch_count
     from fc_connect.fluent.profiles import Profile, list_profiles, load_profile
+    from fc_connect.fluent.webhooks import Webhook, WebhookVerifier
 
 __all__ = [
     "MAX_BATCH_ENTITIES",
@@ -26,13 +29,18 @@ __all__ = [
     "BatchResult",
     "BatchStatus",
     "BatchSummary",
+    "Classification",
     "Credentials",
+    "EventReceipt",
     "FluentClient",
     "Job",
     "JobResults",
     "JobStatus",
     "Profile",
+    "Webhook",
+    "WebhookVerifier",
     "check_batch_count",
+    "classify_error",
     "list_profiles",
     "load_profile",
 ]
@@ -44,13 +52,18 @@ _HOMES = {
     "BatchResult": "answers",
     "BatchStatus": "answers",
     "BatchSummary": "answers",
+    "Classification": "classify",
     "Credentials": "auth",
+    "EventReceipt": "events",
     "FluentClient": "client",
     "Job": "answers",
     "JobResults": "answers",
     "JobStatus": "answers",
     "Profile": "profiles",
+    "Webhook": "webhooks",
+    "WebhookVerifier": "webhooks",
     "check_batch_count": "limits",
+    "classify_error": "classify",
     "list_profiles": "profiles",
     "load_profile": "profiles",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import ssl
 import threading
@@ -13,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
@@ -35,7 +34,10 @@ from fc_connect.fluent.answers import (
     text_of,
 )
 from fc_connect.fluent.auth import Credentials
+from fc_connect.fluent.body import encoded
+from fc_connect.fluent.classify import classify_error
 from fc_connect.fluent.deadline import DeadlineTransport
+from fc_connect.fluent.events import Events
 from fc_connect.fluent.exchange import Call
 from fc_connect.fluent.graphql import is_query
 from fc_connect.fluent.http import Channel, Retries
@@ -44,6 +46,9 @@ from fc_connect.fluent.masking import Mask
 from fc_connect.fluent.paging import gather
 from fc_connect.fluent.profiles import load_profile
 from fc_connect.fluent.wording import graphql_errors
+
+if TYPE_CHECKING:  # takes longer to load than the rest, and few need it
+    from fc_connect.fluent.pages import Pages
 
 __all__ = ["FluentClient"]
 
@@ -124,7 +129,7 @@ class FluentClient:
         self._base_url = base_url.strip().rstrip("/")
         self._retailer_id = retailer_id
         self._auth = auth
-        clock = clock or SystemClock()
+        self._clock = clock = clock or SystemClock()
         url = httpx.URL(self._base_url)
         if url.scheme == "http" and not is_private(url.host):
             logger.warning("%s is plain HTTP: credentials and records can be read on the way", self._base_url)
@@ -204,6 +209,11 @@ class FluentClient:
         """The retailer that jobs are created for where a call names none."""
         return self._retailer_id
 
+    @property
+    def events(self) -> Events:
+        """The event calls."""
+        return Events(self._channel, retailer_id=self._retailer_id)
+
     def create_job(
         self, name: str, *, retailer_id: str | None = None, meta: Mapping[str, Any] | None = None
     ) -> Job:
@@ -217,7 +227,7 @@ class FluentClient:
         payload: dict[str, Any] = {"name": name, "retailerId": retailer}
         if meta is not None:
             payload["meta"] = dict(meta)
-        call = _write(_JOBS, _encoded(payload, "the job's meta"))
+        call = _write(_JOBS, encoded(payload, "the job's meta"))
         content, job_id = self._with_id(call, "jobId", "id")
         return Job(id=job_id, name=name, retailer_id=retailer, raw=content)
 
@@ -246,7 +256,7 @@ class FluentClient:
             **{key: value for key, value in optional.items() if value is not None},
             "entities": [dict(entity) for entity in entities],
         }
-        return self.send_batch_body(job_id, _encoded(payload, "the batch"), count=len(entities))
+        return self.send_batch_body(job_id, encoded(payload, "the batch"), count=len(entities))
 
     def send_batch_body(
         self, job_id: str, body: bytes, *, count: int, demand: Callable[[], None] | None = None
@@ -317,7 +327,10 @@ class FluentClient:
     def graphql(
         self, query: str, *, variables: Mapping[str, Any] | None = None, operation_name: str | None = None
     ) -> dict[str, Any]:
-        """Run one GraphQL request and return its `data`. A query is retried like a read, a mutation isn't.
+        """Run one GraphQL request and return its `data`.
+
+        A query is retried like a read, also where its answer holds errors of the kind that pass (a rate limit, a view
+        that warms up); a mutation isn't.
 
         Raises:
             GraphQLError: the answer holds errors, whether or not it holds data too.
@@ -334,18 +347,75 @@ class FluentClient:
             path="/graphql",
             writes=not is_query(query, operation_name=operation_name),
             headers=_JSON_HEADERS,
-            body=_encoded(payload, "the variables"),
+            body=encoded(payload, "the variables"),
             is_graphql=True,
         )
-        answer = self._channel.send(call)
-        content = answer.json()
-        if isinstance(content, dict):
+        attempt = 1
+        while True:
+            answer = self._channel.send(call)
+            content = answer.json()
+            if not isinstance(content, dict):
+                break
             if errors := graphql_errors(content):
-                raise self._channel.wording.graphql_error(call, answer, errors)
+                error = self._channel.wording.graphql_error(call, answer, errors)
+                found = classify_error(error)
+                if call.writes or not found.is_retryable:
+                    raise error
+                if not self._channel.wait_again(call, attempt, at_least=found.retry_after):
+                    raise error
+                attempt += 1
+                continue
             if isinstance(content.get("data"), dict):
                 data: dict[str, Any] = content["data"]
                 return data
+            break
         raise self._channel.wording.unusable(call, answer, "it holds neither data nor errors")
+
+    def pages(
+        self,
+        query: str,
+        *,
+        variables: Mapping[str, Any] | None = None,
+        connection: str | None = None,
+        direction: Literal["forward", "backward"] | None = None,
+        page_size: int = 100,
+        max_pages: int | None = None,
+        max_records: int | None = None,
+        within: timedelta | None = None,
+        operation_name: str | None = None,
+    ) -> Pages:
+        """Return the pages of a connection, each asked for as it is needed.
+
+        Args:
+            connection: its dotted path in the answer, where the query has several.
+            page_size: for the variable that the query gives to `first` or `last`, where `variables` has none.
+            max_pages, max_records, within: where to end before the last page; the result's `truncated` says so.
+
+        Raises:
+            ConfigurationError: the query can't be read page after page; it says why. Nothing was sent.
+        """
+        from fc_connect.fluent.pages import MAX_PAGE, Pages, connection_of
+
+        problems = [
+            f"{name} must be at least 1, not {number}"
+            for name, number in (("max_pages", max_pages), ("max_records", max_records))
+            if number is not None and number < 1
+        ]
+        if not 1 <= page_size <= MAX_PAGE:
+            problems.append(f"page_size must be from 1 to {MAX_PAGE}, not {page_size}")
+        if problems:
+            raise ConfigurationError("The pages can't be read:", problems=problems)
+        found = connection_of(query, path=connection, direction=direction, operation_name=operation_name)
+        return Pages(
+            lambda given: self.graphql(query, variables=given, operation_name=operation_name),
+            found,
+            variables=variables or {},
+            page_size=page_size,
+            max_pages=max_pages,
+            max_records=max_records,
+            within=within,
+            clock=self._clock,
+        )
 
     def _with_id(self, call: Call, *names: str) -> tuple[dict[str, Any], str]:
         """Send `call` and return the answer's object with the first id among `names`."""
@@ -389,17 +459,6 @@ def _path_id(name: str, value: str) -> str:
     if problem := path_id_problem(name, value):
         raise ConfigurationError(f"{problem}.")
     return value
-
-
-def _encoded(payload: Mapping[str, Any], what: str) -> bytes:
-    # The standard encoder, because it refuses what JSON can't hold (Decimal, datetime, NaN) instead of
-    # choosing a form for it.
-    try:
-        return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise ConfigurationError(
-            f"A value of {what} can't be written as JSON: {exc}. Nothing was sent."
-        ) from exc
 
 
 def _version() -> str:

@@ -22,7 +22,7 @@ class Call:
     """Whether doing it twice would differ from doing it once."""
     headers: Mapping[str, str]
     body: bytes | None = field(default=None, repr=False)
-    query: Mapping[str, int] | None = None
+    query: Mapping[str, int | str] | None = None
     authorised: bool = True
     is_graphql: bool = False
     """Whether a refusal may carry GraphQL errors."""

@@ -147,6 +147,23 @@ class Channel:
             self._pause(call, wait)
             attempt += 1
 
+    def wait_again(self, call: Call, attempt: int, *, at_least: timedelta | None) -> bool:
+        """Wait before a call is sent again whose answer was an error that passes; False where that is of no use.
+
+        Raises:
+            FluentUnavailableError: told to stop meanwhile.
+        """
+        least = at_least or timedelta(0)
+        if attempt >= self._retries.max_attempts or least > self._retries.max_retry_after:
+            return False
+        wait = backoff(attempt, base=self._retries.base, cap=self._retries.cap, rng=self._rng)
+        wait = least + self._rng.uniform(0, 0.25) * wait if least else wait
+        logger.warning(
+            "%s: its answer holds an error that passes; again in %.1f s", call, wait.total_seconds()
+        )
+        self._pause(call, wait)
+        return True
+
     @contextmanager
     def _slot(self, call: Call) -> Iterator[None]:
         # Waited for before the deadline starts: a write must not run out of time because others were slow.

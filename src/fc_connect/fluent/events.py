@@ -1,0 +1,201 @@
+"""Events: sent to Fluent's workflows, looked up, searched.
+
+An `async` event is queued, and what its workflow makes of it is seen by looking it up; a `sync` event is answered once
+its rules have run. See the event API in Fluent's documentation (https://docs.fluentcommerce.com).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from fc_connect.errors import ConfigurationError, EventFailedError
+from fc_connect.fluent.address import path_id_problem
+from fc_connect.fluent.answers import id_of, objects_of, spelled, text_of
+from fc_connect.fluent.body import encoded
+from fc_connect.fluent.exchange import Call
+from fc_connect.fluent.http import Channel
+
+__all__ = ["EventReceipt", "Events"]
+
+_PATH = "/api/v4.1/event"
+_MOST_AT_ONCE = 5000
+_MOST_PAGES = 100_000  # a server may always say that there are more
+_FAILED = {"FAILED", "ERROR"}
+_CONTEXT = {
+    "root_entity_type": "context.rootEntityType",
+    "root_entity_id": "context.rootEntityId",
+    "root_entity_ref": "context.rootEntityRef",
+    "entity_type": "context.entityType",
+    "entity_id": "context.entityId",
+    "entity_ref": "context.entityRef",
+    "source_events": "context.sourceEvents",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventReceipt:
+    """What Fluent said to an event."""
+
+    id: str | None
+    """None where Fluent took an async event without naming it."""
+    status: str | None
+    """Of a sync event: what its workflow came to, such as `COMPLETE` or `NO_MATCH`."""
+    raw: Mapping[str, Any]
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether a rule took a sync event; an async one isn't known to be otherwise."""
+        return self.status is None or spelled(self.status) != "NO_MATCH"
+
+
+class Events:
+    """The event calls of one client. Safe to share between threads."""
+
+    def __init__(self, channel: Channel, *, retailer_id: str | None) -> None:
+        self._channel = channel
+        self._retailer_id = retailer_id
+
+    def send(self, event: Mapping[str, Any], *, mode: Literal["async", "sync"] = "async") -> EventReceipt:
+        """Send one event; the client's retailer is added where it names none.
+
+        Sent once: where the outcome is unknown nobody can tell from here whether it was taken.
+
+        Raises:
+            ConfigurationError: what it lacks. Nothing was sent.
+            EventFailedError: a sync event was taken, and its workflow failed. Sending it again runs it again.
+            FluentOutcomeUnknownError: it may have been taken.
+        """
+        if mode not in {"async", "sync"}:
+            raise ConfigurationError(f"An event is sent async or sync, not {mode!r}.")
+        payload = {**event}
+        if payload.get("retailerId") in {None, ""} and self._retailer_id is not None:
+            payload["retailerId"] = self._retailer_id
+        if problems := _problems(payload):
+            raise ConfigurationError("The event can't be sent:", problems=problems)
+        call = Call(
+            method="POST",
+            path=f"{_PATH}/{mode}",
+            writes=True,
+            headers={"Content-Type": "application/json"},
+            body=encoded(payload, "the event"),
+        )
+        answer = self._channel.send(call)
+        content = answer.json() if answer.content.strip() else {}
+        if not isinstance(content, dict):
+            raise self._channel.wording.unusable(call, answer, "it isn't a JSON object")
+        receipt = EventReceipt(
+            id=id_of(content, "eventId", "id"),
+            status=text_of(content, "eventStatus") or text_of(content, "status"),
+            raw=content,
+        )
+        if mode == "sync":
+            if receipt.status is None:
+                raise self._channel.wording.unusable(call, answer, "it holds no eventStatus")
+            if spelled(receipt.status) in _FAILED:
+                raise EventFailedError(
+                    f"{call}: Fluent took the event {payload['name']!r} ({receipt.id}), and its workflow failed "
+                    f"({receipt.status}). Look at the event in Fluent; sending it again would run it again.",
+                    event_id=receipt.id,
+                    **self._channel.wording.details(answer),
+                )
+        return receipt
+
+    def get(self, event_id: str) -> dict[str, Any]:
+        """Return an event by its id."""
+        if problem := path_id_problem("event_id", event_id):
+            raise ConfigurationError(f"{problem}.")
+        call = Call(method="GET", path=f"{_PATH}/{event_id}", writes=False, headers={})
+        answer = self._channel.send(call)
+        content = answer.json()
+        if not isinstance(content, dict) or id_of(content, "id", "eventId") is None:
+            raise self._channel.wording.unusable(call, answer, "it holds no event")
+        return content
+
+    def search(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        name: str | None = None,
+        category: str | None = None,
+        event_type: str | None = None,
+        event_status: str | None = None,
+        retailer_id: str | None = None,
+        page_size: int = 1000,
+        **context: str,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the events that fit, page after page as they are asked for; without times, of the last 30 days.
+
+        `context` narrows by `root_entity_type`, `root_entity_id`, `root_entity_ref`, `entity_type`, `entity_id`,
+        `entity_ref`, `source_events`. Fluent keeps events for four months.
+
+        Raises:
+            ConfigurationError: a time without a zone, a name that there isn't.
+        """
+        problems = [
+            f"{label} has no time zone: {at.isoformat()}"
+            for label, at in (("since", since), ("until", until))
+            if at is not None and at.tzinfo is None
+        ]
+        problems += [f"there is no {each!r} to search by" for each in context if each not in _CONTEXT]
+        if not 1 <= page_size <= _MOST_AT_ONCE:
+            problems.append(f"page_size must be from 1 to {_MOST_AT_ONCE:,}, not {page_size:,}")
+        if problems:
+            raise ConfigurationError("Events can't be searched:", problems=problems)
+        wanted = {
+            "from": _instant(since),
+            "to": _instant(until),
+            "name": name,
+            "category": category,
+            "eventType": event_type,
+            "eventStatus": event_status,
+            "retailerId": retailer_id,
+            **{_CONTEXT[each]: value for each, value in context.items()},
+        }
+        given = {key: value for key, value in wanted.items() if value}
+        return self._pages(Call(method="GET", path=_PATH, writes=False, headers={}, query=given), page_size)
+
+    def _pages(self, call: Call, page_size: int) -> Iterator[dict[str, Any]]:
+        start, last = 0, None
+        for _ in range(_MOST_PAGES):
+            asked = replace(call, query={**(call.query or {}), "start": start, "count": page_size})
+            answer = self._channel.send(asked)
+            content = answer.json()
+            found = objects_of(content, "results") if isinstance(content, dict) else None
+            if found is None:
+                raise self._channel.wording.unusable(call, answer, "it holds no list of results")
+            if found and found == last:
+                raise self._channel.wording.unusable(
+                    call,
+                    answer,
+                    f"the page from {start:,} is the one before it again: the rest can't be read",
+                )
+            yield from found
+            if not content.get("hasMore"):
+                return
+            if not found:
+                raise self._channel.wording.unusable(
+                    call, answer, "it says that there are more, and gives none"
+                )
+            start, last = start + len(found), found
+
+
+def _problems(event: Mapping[str, Any]) -> list[str]:
+    found = [
+        f"{key} is missing or empty"
+        for key in ("name", "entityType", "retailerId")
+        if not str(event.get(key) or "").strip()
+    ]
+    for one, other in (("entityRef", "entityId"), ("rootEntityRef", "rootEntityId")):
+        if event.get("rootEntityType" if one.startswith("root") else "entityType") and not (
+            event.get(one) or event.get(other)
+        ):
+            found.append(f"{one} or {other} is missing: which entity is it about?")
+    return found
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
