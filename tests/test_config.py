@@ -335,7 +335,7 @@ def test_streaming_needs_duplicates_to_be_kept() -> None:
             "target.batch.entity_type: expected one of INVENTORY",
         ),
         ({"target": {"batch": {"action": ""}}}, "target.batch.action: expected capital letters"),
-        ({"format": {"delimiter": "||"}}, "format.delimiter: expected one character"),
+        ({"format": {"delimiter": ""}}, "format.delimiter: expected one character"),
         ({"format": {"delimiter": '"'}}, "format.delimiter: is the same as quotechar"),
         ({"format": {"encoding": "utf-9"}}, "format.encoding: expected an encoding that Python knows"),
         ({"format": {"columns": []}}, "format.columns: expected at least one item"),

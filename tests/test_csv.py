@@ -79,7 +79,14 @@ def test_the_line_of_a_record_is_the_one_where_it_begins() -> None:
         (2, ["A", "one\ntwo\r\nthree\rfour"]),
         (7, ["B", "x"]),
         (8, ["C\n", "y"]),
-        (10, BadRecord(place=Place(line=10), reason="has 1 value where 2 are expected", raw="D")),
+        (
+            10,
+            BadRecord(
+                place=Place(line=10, byte=content.index("D\n")),
+                reason="has 1 value where 2 are expected",
+                raw="D",
+            ),
+        ),
         (11, ["E", "z"]),
     ]
 
@@ -120,7 +127,7 @@ def test_a_line_of_spaces_is_a_value_where_there_is_one_column() -> None:
 
 def test_blank_lines_are_bad_records_where_they_are_not_skipped() -> None:
     assert rows_of("sku,qty\n\nA,1\n", skip_blank_lines=False) == [
-        BadRecord(place=Place(line=2), reason="has 0 values where 2 are expected", raw=""),
+        BadRecord(place=Place(line=2, byte=8), reason="has 0 values where 2 are expected", raw=""),
         ["A", "1"],
     ]
     assert rows_of("sku\n\nA\n", skip_blank_lines=False) == [[""], ["A"]]
@@ -131,10 +138,10 @@ def test_blank_lines_are_bad_records_where_they_are_not_skipped() -> None:
 
 def test_too_few_and_too_many_values_are_bad_records() -> None:
     assert rows_of('sku,qty\nA\nB,1,\nC,2\n"D",\'3,4\n') == [
-        BadRecord(place=Place(line=2), reason="has 1 value where 2 are expected", raw="A"),
-        BadRecord(place=Place(line=3), reason="has 3 values where 2 are expected", raw="B,1,"),
+        BadRecord(place=Place(line=2, byte=8), reason="has 1 value where 2 are expected", raw="A"),
+        BadRecord(place=Place(line=3, byte=10), reason="has 3 values where 2 are expected", raw="B,1,"),
         ["C", "2"],
-        BadRecord(place=Place(line=5), reason="has 3 values where 2 are expected", raw='"D",\'3,4'),
+        BadRecord(place=Place(line=5, byte=19), reason="has 3 values where 2 are expected", raw='"D",\'3,4'),
     ]
 
 
@@ -348,7 +355,7 @@ def test_an_encoding_that_is_none_is_refused(name: str) -> None:
 
 def test_every_option_that_cannot_be_used_is_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        CSVFormat(delimiter="||", quotechar="\n", encoding="x", columns=["a", "a"], max_field_bytes=0)
+        CSVFormat(delimiter="", quotechar="\n", encoding="x", columns=["a", "a"], max_field_bytes=0)
 
     assert [problem.split(" ")[0] for problem in caught.value.problems] == [
         "delimiter",

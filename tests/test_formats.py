@@ -13,7 +13,7 @@ def test_a_format_is_opened_by_its_name() -> None:
     opened = open_format("csv", delimiter=";")
 
     assert isinstance(opened, CSVFormat)
-    assert opened.delimiter == ";"
+    assert opened.dialect.delimiter == ";"
 
 
 def test_an_unknown_format_lists_the_known_ones() -> None:

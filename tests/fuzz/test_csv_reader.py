@@ -21,6 +21,13 @@ PIECES = st.sampled_from(
      b" ", b"x" * 70_000, b'"' + b"y" * 131_073]
 )  # fmt: skip
 
+DIALECTS: list[dict[str, Any]] = [
+    {"delimiter": ",,"},
+    {"escapechar": "a", "comment": "x", "columns": ["a", "b"]},
+    {"quotechar": None, "skip_rows": 1},
+    {"delimiter": "; ", "escapechar": "x", "comment": ",", "skip_blank_lines": False},
+]
+
 
 class Trickle(io.RawIOBase):
     """A stream that gives as few bytes at a time as it likes."""
@@ -63,7 +70,13 @@ def read(stream: Any, **options: Any) -> tuple[list[Any], list[int], ParseError 
     st.lists(PIECES | st.binary(max_size=4), max_size=14).map(b"".join),
     st.sampled_from(ENCODINGS),
     st.sampled_from(
-        [{}, {"columns": ["a", "b"]}, {"columns": ["a"], "skip_blank_lines": False}, {"delimiter": ";"}]
+        [
+            {},
+            {"columns": ["a", "b"]},
+            {"columns": ["a"], "skip_blank_lines": False},
+            {"delimiter": ";"},
+            *DIALECTS,
+        ]
     ),
     st.randoms(use_true_random=False),
 )

@@ -1,14 +1,14 @@
 """CSV: one header line, then one record per line, read a block at a time.
 
 The grammar is that of RFC 4180 (https://www.rfc-editor.org/rfc/rfc4180) as Python's `csv` reads it in strict
-mode: a quote inside a quoted value is doubled; quotes within a value that doesn't begin with one are text
-(`5" pipe`). Values are never changed: no trimming, no numbers, no nulls. Only the header's names are trimmed.
+mode: a quote inside a quoted value is doubled, or follows the escape character; quotes within a value that doesn't
+begin with one are text (`5" pipe`). Values are never changed: no trimming, no numbers, no nulls. Only the header's
+names are trimmed.
 """
 
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 from fc_connect.errors import ConfigurationError, ParseError, listed
 from fc_connect.formats.base import BadRecord, Place
+from fc_connect.formats.csv_dialect import STAND_IN, CSVDialect
 from fc_connect.formats.text import LineBlocks, text_encoding
 
 __all__ = ["CSVFormat", "CSVRecords"]
@@ -33,10 +34,16 @@ class CSVFormat:
     """Reads CSV files with these options; holds no file, may be shared and used again.
 
     Args:
-        delimiter: one character between two values.
-        quotechar: one character around values that hold delimiters, quotes or line ends.
+        delimiter: between two values; one character or several.
+        quotechar: one character around values that hold delimiters, quotes or line ends; None: there is none,
+            and every quote is text.
+        escapechar: one character that takes the meaning from a quote, a delimiter or itself right after it;
+            before anything else it is text.
         encoding: by Python's name. A byte order mark is left out, and one that contradicts it is an error.
         columns: names, for files whose first line is a record already.
+        required: columns without which a file is refused.
+        skip_rows: lines before the header, or before the first record where `columns` are given.
+        comment: what lines begin with that are left out; not inside a quoted value.
         skip_blank_lines: leave out empty lines, and lines of white space alone where there are several
             columns; otherwise each is a bad record.
         max_field_bytes: a longer value (counted in characters, as Python's `csv` does) is an error.
@@ -50,22 +57,29 @@ class CSVFormat:
         self,
         *,
         delimiter: str = ",",
-        quotechar: str = '"',
+        quotechar: str | None = '"',
+        escapechar: str | None = None,
         encoding: str = "utf-8",
         columns: Sequence[str] | None = None,
+        required: Sequence[str] = (),
+        skip_rows: int = 0,
+        comment: str | None = None,
         skip_blank_lines: bool = True,
         max_field_bytes: int = DEFAULT_MAX_FIELD_BYTES,
         max_columns: int = DEFAULT_MAX_COLUMNS,
     ) -> None:
-        problems = [
-            f"{name} must be one character other than a line end or NUL, not {value!r}"
-            for name, value in (("delimiter", delimiter), ("quotechar", quotechar))
-            if len(value) != 1 or value in "\r\n\0"
-        ]
-        if delimiter == quotechar:
-            problems.append(f"delimiter and quotechar are both {delimiter!r}")
+        self.dialect = CSVDialect(delimiter=delimiter, quotechar=quotechar, escapechar=escapechar)
+        problems = list(self.dialect.problems())
         if columns is not None:
             problems += [f"columns: {problem}" for problem in _problems_of_names(columns, max_columns)]
+            if missing := [name for name in required if name not in columns]:
+                problems.append(f"required: not among columns: {listed(missing)}")
+        if comment is not None and (
+            not comment or comment[0] in {quotechar, escapechar} or any(each in comment for each in "\r\n\0")
+        ):
+            problems.append(f"comment must be what lines begin with, and not with a quote: {comment!r}")
+        if skip_rows < 0:
+            problems.append(f"skip_rows must be at least 0, not {skip_rows}")
         problems += [
             f"{name} must be at least 1, not {value}"
             for name, value in (("max_field_bytes", max_field_bytes), ("max_columns", max_columns))
@@ -77,9 +91,10 @@ class CSVFormat:
             problems.append(f"encoding: {exc}")
         if problems:
             raise ConfigurationError("The CSV format can't be used:", problems=problems)
-        self.delimiter = delimiter
-        self.quotechar = quotechar
         self.columns = None if columns is None else tuple(columns)
+        self.required = tuple(required)
+        self.skip_rows = skip_rows
+        self.comment = comment
         self.skip_blank_lines = skip_blank_lines
         self.max_field_bytes = max_field_bytes
         self.max_columns = max_columns
@@ -88,7 +103,8 @@ class CSVFormat:
         """Read the header and return the records, which go on to read `stream`; the caller closes it.
 
         Raises:
-            ParseError: no header line, a column without a name or named twice, a wrong encoding.
+            ParseError: no header line, a column without a name or named twice, a required one that isn't there,
+                a wrong encoding.
         """
         return CSVRecords(self, stream, path=path)
 
@@ -111,18 +127,18 @@ class CSVRecords:
         self._source = LineBlocks(
             stream, encoding=options.encoding, path=path, max_line_chars=self._max_record
         )
-        self._lines: list[str] = []  # given to csv.reader, from the first of the record in progress on
+        self._lines: list[str] = []  # as read, from the first of the record in progress on
         self._lines_start = 1  # line number of the first of them
+        self._known = (1, 0)  # a line among them, and the byte where it begins
         self._ended = False
         self._begin = 1  # line where the record in progress begins
         self._line = 0
+        self._left_out = 0  # line of the last comment
         self._broken_at: int | None = None
-        self._reader = csv.reader(
-            chain.from_iterable(self._blocks()),
-            delimiter=options.delimiter,
-            quotechar=options.quotechar,
-            strict=True,
-        )
+        lines: Iterator[str] = chain.from_iterable(self._blocks())
+        if options.comment is not None:
+            lines = self._without_comments(lines, options.dialect.prepared(options.comment))
+        self._reader = csv.reader(lines, **options.dialect.for_csv)
         self.columns: tuple[str, ...] | None = options.columns or self._read_header()
         self._width = len(self.columns)
         self.counts: Literal["line", "record"] = "line"
@@ -134,11 +150,20 @@ class CSVRecords:
 
     def place(self) -> Place:
         """Return where the record that was yielded last begins."""
-        return Place(line=self._line)
+        line, byte = self._known
+        start = self._lines_start
+        first, last = sorted((line, self._line))
+        between = self._source.size("".join(self._lines[first - start : last - start]))
+        if between is None:
+            return Place(line=self._line)
+        byte += between if self._line > line else -between
+        self._known = (self._line, byte)  # so that many bad records don't measure the same lines again
+        return Place(line=self._line, byte=byte)
 
     def __iter__(self) -> Iterator[Any]:
         reader, width = self._reader, self._width
-        rows: Iterator[list[str]] = self._careful_rows() if self._checks_size else reader
+        is_plain = not self._checks_size and len(self._options.dialect.delimiter) == 1
+        rows: Iterator[list[str]] = reader if is_plain else self._careful_rows()
         while True:
             try:
                 # Nearly all of the time to read a file goes by in this loop: it looks at place and width alone.
@@ -163,28 +188,63 @@ class CSVRecords:
             if sum(map(len, kept)) > self._max_record:
                 raise self._too_long()
             self._lines = kept + lines if kept else lines
-            yield lines
+            line = self._begin + len(kept)
+            self._known = (line, self._source.offset)
+            yield self._prepared(lines, line)
         self._ended = True
 
+    def _prepared(self, lines: list[str], line: int) -> list[str]:
+        """Return what csv.reader is to have of `lines`, the first of which is number `line`: as many of them."""
+        if (skipped := min(self._options.skip_rows + 1 - line, len(lines))) > 0:
+            lines = ["\n"] * skipped + lines[skipped:]
+        dialect = self._options.dialect
+        if not dialect.prepares:
+            return lines
+        if len(dialect.delimiter) > 1:
+            for number, each in enumerate(lines, line):
+                if STAND_IN in each:
+                    raise ParseError(
+                        "holds U+FDD0, which no text should: with a delimiter of several characters it can't be read.",
+                        path=self._path,
+                        line=number,
+                        column=each.index(STAND_IN) + 1,
+                    )
+        return list(map(dialect.prepared, lines))
+
+    def _without_comments(self, lines: Iterator[str], comment: str) -> Iterator[str]:
+        """Put a blank line for each comment, so that csv.reader goes on counting."""
+        for line in lines:
+            # csv.reader asks for the next line where a record begins, or goes on.
+            if line.startswith(comment) and self._reader.line_num < self._begin:
+                self._left_out = self._begin
+                yield "\n"
+            else:
+                yield line
+
+    def _is_left_out(self, line: int) -> bool:
+        return line == self._left_out or line <= self._options.skip_rows
+
     def _careful_rows(self) -> Iterator[list[str]]:
-        """Check what the quick loop doesn't: the size of values, and stray quotes once some were broken."""
-        limit, quote = self._options.max_field_bytes, self._options.quotechar
-        proper = _proper_record(self._options.delimiter, quote)
-        for row in self._reader:
+        """Do what the quick loop doesn't: the size of values, long delimiters, stray quotes once some were broken."""
+        limit, dialect = self._options.max_field_bytes, self._options.dialect
+        for row in map(dialect.restored, self._reader):
             if self._checks_size and row and max(map(len, row)) > limit:
                 raise self._too_long()
-            raw = self._raw(self._begin) if self._broken_at is not None else ""
-            if quote in raw and proper.fullmatch(raw) is None:
-                # It may be the tail of the broken value rather than a record: `end",5` after `"a "b`.
-                raise self._error(
-                    f"stray quotes after the broken ones of line {self._broken_at} leave it open where a "
-                    "record begins. Have the quotes inside quoted values doubled."
-                )
+            if self._broken_at is not None:
+                lines = self._record_lines(self._begin)
+                if not dialect.is_proper("".join(map(dialect.prepared, lines))):
+                    # It may be the tail of the broken value rather than a record: `end",5` after `"a "b`.
+                    raise self._error(
+                        f"stray quotes after the broken ones of line {self._broken_at} leave it open where a "
+                        "record begins. Have the quotes inside quoted values doubled."
+                    )
             yield row
 
     def _judged(self, row: list[str]) -> list[str] | BadRecord | None:
         """Say what a row of the wrong width is; None: a blank line to leave out."""
         if not row or (len(row) == 1 and row[0].isspace()):
+            if not row and self._is_left_out(self._line):
+                return None
             if self._options.skip_blank_lines:
                 return None
             if not row and self._width == 1:
@@ -212,20 +272,34 @@ class CSVRecords:
         try:
             for row in self._reader:
                 line, self._begin = self._begin, self._reader.line_num + 1
+                if not row and self._is_left_out(line):
+                    continue
                 if not any(map(str.strip, row)) and len(row) <= 1 and self._options.skip_blank_lines:
                     continue
-                names = tuple(map(str.strip, row))
+                names = tuple(map(str.strip, self._options.dialect.restored(row)))
                 if problems := _problems_of_names(names, self._options.max_columns):
                     raise ParseError(f"header: {'; '.join(problems)}.", path=self._path, line=line)
+                if missing := [name for name in self._options.required if name not in names]:
+                    raise ParseError(
+                        f"header: lacks {listed(list(map(repr, missing)))}; there is "
+                        f"{listed(list(map(repr, names)))}. Is the delimiter {self._options.dialect.delimiter!r}?",
+                        path=self._path,
+                        line=line,
+                    )
                 return names
         except csv.Error as exc:
             raise self._error(f"the header line has broken quotes ({exc}).") from exc
-        raise ParseError("is empty: expected a header line.", path=self._path, line=1)
+        skipped = self._options.skip_rows
+        after = f" after the {skipped:,} lines of skip_rows" if skipped else ""
+        raise ParseError(f"is empty: expected a header line{after}.", path=self._path, line=1)
+
+    def _record_lines(self, begin: int) -> list[str]:
+        """Return the lines from `begin` to the one that csv.reader took last."""
+        start = self._lines_start
+        return self._lines[begin - start : self._reader.line_num + 1 - start]
 
     def _raw(self, begin: int) -> str:
-        """Return the text from line `begin` to what csv.reader took last."""
-        start = self._lines_start
-        return "".join(self._lines[begin - start : self._reader.line_num + 1 - start])
+        return "".join(self._record_lines(begin))
 
     def _cut_raw(self, begin: int) -> str:
         return self._raw(begin).rstrip("\r\n")[:_RAW_CHARACTERS]
@@ -257,10 +331,3 @@ def _problems_of_names(names: Sequence[str], limit: int) -> list[str]:
     if repeated:
         problems.append(f"the same name for several columns: {listed([repr(each) for each in repeated])}")
     return problems
-
-
-def _proper_record(delimiter: str, quote: str) -> re.Pattern[str]:
-    """Match a record in which every quote is around a value or doubled inside one."""
-    d, q = re.escape(delimiter), re.escape(quote)
-    value = f"(?:{q}(?:[^{q}]|{q}{q})*+{q}|[^{d}{q}\r\n]*+)"
-    return re.compile(f"{value}(?:{d}{value})*+[\r\n]*+")

@@ -46,6 +46,10 @@ def text_encoding(name: str) -> str:
     return "utf-8" if found == "utf-8-sig" else found
 
 
+# Some characters have two forms there, or what comes before decides: bytes can't be counted from the text.
+_UNCOUNTABLE = ("iso2022", "euc_jp", "euc_jis", "hz")
+
+
 class LineBlocks:
     """Iterates over lists of lines, each with its line end (LF, CRLF or CR), the last perhaps without.
 
@@ -65,8 +69,20 @@ class LineBlocks:
         self._decoder = codecs.getincrementaldecoder(encoding)("strict")
         self._offset = 0  # of the bytes decoded so far
         self._line = 1  # of the first line not yielded yet
+        self._written_in = encoding  # without a mark
+        self._is_countable = not encoding.startswith(_UNCOUNTABLE)
         self.ended = False
         """Whether the stream was read to its end."""
+        self.offset = 0
+        """Byte of the stream where the first line of the block that was yielded last begins."""
+
+    def size(self, text: str) -> int | None:
+        """Return how many bytes of the stream `text` takes; None: that can't be told in its encoding."""
+        try:
+            return len(text.encode(self._written_in)) if self._is_countable else None
+        except UnicodeError:  # a codec that reads more than it writes
+            self._is_countable = False
+            return None
 
     def __iter__(self) -> Iterator[list[str]]:
         rest = ""
@@ -74,11 +90,15 @@ class LineBlocks:
             data = self._read_block()
             self.ended = len(data) < BLOCK_BYTES
             at_start = self._offset == 0
+            begin = self._offset - len(self._decoder.getstate()[0])
             if at_start:
                 self._check_mark(data)
             text, fault = self._decode(data)
             if at_start:
+                if marks := (self._encoding in {"utf-16", "utf-32"}) + text.startswith("\ufeff"):
+                    begin = marks * (self.size("\ufeff") or 0)
                 text = text.removeprefix("\ufeff")
+            self.offset = begin - (self.size(rest) or 0)
             nul = text.find("\0")
             if nul >= 0:
                 text, fault = text[:nul], "a NUL character"
@@ -142,6 +162,7 @@ class LineBlocks:
                         line=1,
                         column=1,
                     )
+                self._written_in = marked + order
                 return
 
     def _fault(self, fault: str, before: str) -> ParseError:

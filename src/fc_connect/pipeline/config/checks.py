@@ -40,8 +40,11 @@ def one_character(value: str) -> str:
 
 
 def column_delimiter(value: str) -> str:
-    """Refuse what isn't one character; a backslash and a `t`, as some write a tab, are one."""
-    return one_character("\t" if value == "\\t" else value)
+    """Refuse what can't be between two values; a backslash and a `t`, as some write a tab, are one."""
+    value = "\t" if value == "\\t" else value
+    if not value or any(each in "\r\n\0" for each in value):
+        raise ValueError('expected one character or a few, such as ",", ";", "\\t" or "||"')
+    return value
 
 
 def text_encoding(value: str) -> str:

@@ -50,11 +50,11 @@ class CSVFormatConfig(FormatConfig):
     type: Literal["csv"] = "csv"
     """The kind of file."""
     delimiter: Annotated[str, AfterValidator(column_delimiter)] = ","
-    """Between two columns."""
-    quotechar: Annotated[str, AfterValidator(one_character)] = '"'
-    """Around a value that holds delimiters or line ends."""
+    """Between two columns; one character or several."""
+    quotechar: Annotated[str, AfterValidator(one_character)] | None = '"'
+    """Around a value that holds delimiters or line ends; `null`: there is none, and quotes are text."""
     escapechar: Annotated[str, AfterValidator(one_character)] | None = None
-    """Before a quote inside a value, where the files don't double it."""
+    """Before a quote inside a value, where the files don't double it; before a delimiter or itself too."""
     encoding: Encoding = "utf-8"
     """Of the text, by Python's names."""
     columns: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
@@ -81,6 +81,9 @@ class CSVFormatConfig(FormatConfig):
             repeated = sorted({str(c) for c in columns if columns.count(c) > 1})
             if repeated:
                 yield "columns", f"names a column twice: {', '.join(repeated)}"
+            required = given.get("required", ())
+            if isinstance(required, list | tuple) and (missing := [c for c in required if c not in columns]):
+                yield "required", f"names what isn't among the columns: {', '.join(map(str, missing))}"
 
 
 class JSONFormatConfig(FormatConfig):
