@@ -143,6 +143,7 @@ def test_a_helper_gives_what_was_recorded(case: dict[str, Any]) -> None:
         ("chunk", [[1, 2, 3], 2.5], [[1, 2], [3]]),
         ("unique", ["aab"], ["a", "b"]),
         ("unique", [None], []),
+        ("unique", [[-0.0, 1.5, 0]], [0, 1.5]),
         ("sortBy", [[{"a": 1}, {"a": 2}], "a", "DESC"], [{"a": 2}, {"a": 1}]),
         ("sortBy", [[{"a": 2}, {"a": 1}]], [{"a": 2}, {"a": 1}]),
         (

@@ -121,7 +121,8 @@ def unique(items: Any, key: Key | None = None) -> list[Any]:
         identity = _identity(keyed(item, key))
         if identity not in seen:
             seen.add(identity)
-            first.append(item)
+            # A set of JavaScript's, which the original makes of them, knows no negative zero.
+            first.append(0 if not has_key and item.__class__ is float and item == 0 else item)
     return first
 
 
