@@ -427,8 +427,8 @@ LEDGERS = (
     Mutant(
         name="mark-without-the-locks",
         file="state/service.py",
-        old="self._mark([record], leases)",
-        new="self._mark([record], ())",
+        old="self._mark([record], leases, after_due=after_due)",
+        new="self._mark([record], (), after_due=after_due)",
         harm="A worker that was paused completes a file that another is still sending.",
         caught_by=("laws",),
     ),
