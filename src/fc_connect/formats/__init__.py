@@ -20,9 +20,9 @@ __all__ = [
     "open_writer",
 ]
 
-# type: module, reader, writer, extra
-_FORMATS: dict[str, tuple[str, str, str | None, str | None]] = {
-    "csv": ("csv", "CSVFormat", None, None),
+# type: reader, writer, extra
+_FORMATS: dict[str, tuple[str, str | None, str | None]] = {
+    "csv": ("csv.CSVFormat", "csv_writer.CSVWriter", None),
 }
 
 
@@ -42,7 +42,7 @@ def open_format(type: str, **options: Any) -> Format:  # noqa: A002 - the key's 
 def open_writer(type: str, **options: Any) -> WriteFormat:  # noqa: A002 - likewise
     """Return the writer of files of `type`; its module is imported now.
 
-    `options` are those of the writer's class.
+    `options` are those of the writer's class: see `fc_connect.formats.csv_writer.CSVWriter`.
 
     Raises:
         ConfigurationError: there is no such type or option, or an option's value can't be used.
@@ -55,10 +55,11 @@ def open_writer(type: str, **options: Any) -> WriteFormat:  # noqa: A002 - likew
 def _opened(type: str, options: dict[str, Any], *, writes: bool) -> Any:  # noqa: A002 - likewise
     if type not in _FORMATS:
         raise ConfigurationError(f"There is no format {type!r}. Known: {', '.join(sorted(_FORMATS))}")
-    module, reader, writer, extra = _FORMATS[type]
-    name = writer if writes else reader
-    if name is None:
+    reader, writer, extra = _FORMATS[type]
+    place = writer if writes else reader
+    if place is None:
         raise ConfigurationError(f"Files of type {type!r} can be read, but not written.")
+    module, _, name = place.partition(".")
     try:
         found = getattr(import_module(f"{__name__}.{module}"), name)
     except ModuleNotFoundError as exc:

@@ -9,14 +9,13 @@ names are trimmed.
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from typing import Any, BinaryIO, Final, Literal
 
 from fc_connect.errors import ConfigurationError, ParseError, listed
 from fc_connect.formats.base import BadRecord, Place
-from fc_connect.formats.csv_dialect import STAND_IN, CSVDialect
+from fc_connect.formats.csv_dialect import STAND_IN, CSVDialect, problems_of_names
 from fc_connect.formats.text import LineBlocks, text_encoding
 
 __all__ = ["CSVFormat", "CSVRecords"]
@@ -71,7 +70,7 @@ class CSVFormat:
         self.dialect = CSVDialect(delimiter=delimiter, quotechar=quotechar, escapechar=escapechar)
         problems = list(self.dialect.problems())
         if columns is not None:
-            problems += [f"columns: {problem}" for problem in _problems_of_names(columns, max_columns)]
+            problems += [f"columns: {problem}" for problem in problems_of_names(columns, max_columns)]
             if missing := [name for name in required if name not in columns]:
                 problems.append(f"required: not among columns: {listed(missing)}")
         if comment is not None and (
@@ -277,7 +276,7 @@ class CSVRecords:
                 if not any(map(str.strip, row)) and len(row) <= 1 and self._options.skip_blank_lines:
                     continue
                 names = tuple(map(str.strip, self._options.dialect.restored(row)))
-                if problems := _problems_of_names(names, self._options.max_columns):
+                if problems := problems_of_names(names, self._options.max_columns):
                     raise ParseError(f"header: {'; '.join(problems)}.", path=self._path, line=line)
                 if missing := [name for name in self._options.required if name not in names]:
                     raise ParseError(
@@ -312,22 +311,3 @@ class CSVRecords:
 
     def _error(self, message: str) -> ParseError:
         return ParseError(message, path=self._path, line=self._begin)
-
-
-def _problems_of_names(names: Sequence[str], limit: int) -> list[str]:
-    problems = []
-    if not names:
-        problems.append("it names no column")
-    if len(names) > limit:
-        problems.append(
-            f"{len(names):,} columns, more than max_columns ({limit:,}) allows: raise it if they are right"
-        )
-    unnamed = [str(place) for place, name in enumerate(names, 1) if not name.strip()]
-    if unnamed:
-        problems.append(
-            f"column {listed(unnamed)} of {len(names)} has no name: name it, or take the delimiter away"
-        )
-    repeated = [name for name, count in Counter(filter(None, names)).items() if count > 1]
-    if repeated:
-        problems.append(f"the same name for several columns: {listed([repr(each) for each in repeated])}")
-    return problems

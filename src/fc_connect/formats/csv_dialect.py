@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-__all__ = ["STAND_IN", "CSVDialect"]
+from fc_connect.errors import listed
+
+__all__ = ["STAND_IN", "CSVDialect", "problems_of_names"]
 
 STAND_IN: Final = "\ufdd0"
 """Stands for a delimiter of several characters on the way through `csv`. No text holds it: Unicode keeps it free."""
@@ -78,3 +82,23 @@ class CSVDialect:
         d, q, e = (re.escape(each or "\0") for each in (self._one, self.quotechar, self.escapechar))
         value = f"(?:{q}(?:[^{q}{e}]|{q}{q}|{e}(?s:.))*+{q}|(?:[^{d}{q}{e}\r\n]|{e}(?s:.))*+)"
         return f"{value}(?:{d}{value})*+[\r\n]*+"
+
+
+def problems_of_names(names: Sequence[str], limit: int = sys.maxsize) -> list[str]:
+    """Return why these can't be the names of a file's columns."""
+    problems = []
+    if not names:
+        problems.append("it names no column")
+    if len(names) > limit:
+        problems.append(
+            f"{len(names):,} columns, more than max_columns ({limit:,}) allows: raise it if they are right"
+        )
+    unnamed = [str(place) for place, name in enumerate(names, 1) if not name.strip()]
+    if unnamed:
+        problems.append(
+            f"column {listed(unnamed)} of {len(names)} has no name: name it, or take the delimiter away"
+        )
+    repeated = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if repeated:
+        problems.append(f"the same name for several columns: {listed([repr(each) for each in repeated])}")
+    return problems

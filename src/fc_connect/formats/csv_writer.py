@@ -1,0 +1,326 @@
+"""CSV out: RFC 4180, the columns from the configuration, nothing that a spreadsheet would run.
+
+A file holds text alone, so a value is written as the one text that says it: numbers in full, dates by ISO 8601, `true`
+and `false`, objects and lists as JSON. What has no such text is refused: a record is written as it is, or not at all.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Literal, Self
+from uuid import UUID
+
+from fc_connect.errors import ConfigurationError, FormatError, listed
+from fc_connect.formats.csv_dialect import CSVDialect, problems_of_names
+from fc_connect.formats.text import text_encoding
+
+__all__ = ["CSVRecordWriter", "CSVWriter"]
+
+_FLUSH_BYTES: Final = 1 << 16
+_MOST_DIGITS: Final = 4300  # Python itself turns no longer number into text
+
+# What OWASP names as beginnings of formulas, with their wide forms: https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA: Final = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_PLAIN_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+class CSVWriter:
+    """Writes CSV files with these options; holds no file, may be shared and used again.
+
+    Args:
+        columns: the keys of a record that become columns, in this order; or for each column the dotted path of its
+            value in a record (`{"city": "address.city"}`).
+        delimiter: one character between two values.
+        quotechar: one character around values that hold delimiters, quotes or line ends.
+        line_end: of each record.
+        header: whether the first line names the columns.
+        encoding: by Python's name.
+        bom: begin with a byte order mark, as Excel wants UTF-8; UTF-16 and UTF-32 have one anyway.
+        quote: `all` values, or those that need it.
+        formula_guard: put `'` before a text that a spreadsheet would take for a formula: it begins with =, +, -, @,
+            a tab or a line end, and is no plain number. This changes the value: switch it off where only programs
+            read the file.
+        null: the text of a value that is None, or isn't there. A value that reads the same is refused, unless empty.
+        lists: put between the plain values of a list; None: a list is written as JSON.
+        nested: `json`, or `refuse` objects (and lists without `lists`).
+        extra: what becomes of a record's keys that no column reads: `refuse` or `ignore`.
+
+    Raises:
+        ConfigurationError: names every option whose value can't be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: Sequence[str] | Mapping[str, str],
+        delimiter: str = ",",
+        quotechar: str = '"',
+        line_end: Literal["\r\n", "\n"] = "\r\n",
+        header: bool = True,
+        encoding: str = "utf-8",
+        bom: bool = False,
+        quote: Literal["minimal", "all"] = "minimal",
+        formula_guard: bool = True,
+        null: str = "",
+        lists: str | None = None,
+        nested: Literal["json", "refuse"] = "json",
+        extra: Literal["refuse", "ignore"] = "refuse",
+    ) -> None:
+        problems = list(CSVDialect(delimiter=delimiter, quotechar=quotechar, escapechar=None).problems())
+        if len(delimiter) > 1:
+            problems.append(f"delimiter must be one character to be written, not {delimiter!r}")
+        problems += [f"columns: {each}" for each in problems_of_names(tuple(columns))]
+        for name, value, choices in (
+            ("line_end", line_end, ("\r\n", "\n")),
+            ("quote", quote, ("minimal", "all")),
+            ("nested", nested, ("json", "refuse")),
+            ("extra", extra, ("refuse", "ignore")),
+        ):
+            if value not in choices:
+                problems.append(f"{name} must be {' or '.join(map(repr, choices))}, not {value!r}")
+        if lists == "":
+            problems.append(
+                "lists must be some text: values without anything between them can't be told apart"
+            )
+        if "\0" in null:
+            problems.append("null holds a NUL character")
+        try:
+            self.encoding = text_encoding(encoding)
+        except ConfigurationError as exc:
+            problems.append(f"encoding: {exc}")
+        else:
+            if bom and not self.encoding.startswith("utf-"):
+                problems.append(f"bom: {encoding} has no byte order mark")
+            bom = bom or codecs.lookup(encoding).name == "utf-8-sig"
+        # Without a mapping a key is meant as it stands, dots and all.
+        self.paths = (
+            {name: tuple(path.split(".")) for name, path in columns.items()}
+            if isinstance(columns, Mapping)
+            else {name: (name,) for name in columns}
+        )
+        problems += [f"columns: {name!r} has no path" for name, path in self.paths.items() if "" in path]
+        if problems:
+            raise ConfigurationError("CSV can't be written like that:", problems=problems)
+        self.known = {path[0] for path in self.paths.values()}
+        self.delimiter = delimiter
+        self.quotechar = quotechar
+        self.line_end = line_end
+        self.header = header
+        self.bom = bom and self.encoding not in {"utf-16", "utf-32"}  # whose codecs write it
+        self.quote = quote
+        self.formula_guard = formula_guard
+        self.null = null
+        self.lists = lists
+        self.nested = nested
+        self.extra = extra
+
+    def write(self, stream: BinaryIO) -> CSVRecordWriter:
+        """Begin a file."""
+        return CSVRecordWriter(self, stream)
+
+    def cell(self, value: Any) -> str:
+        """Return the text of a value.
+
+        Raises:
+            FormatError: it has none.
+        """
+        if value is None:
+            return self.null
+        if isinstance(value, str):
+            text = str.__str__(value)
+        elif isinstance(value, list | tuple) and self.lists is not None:
+            text = self._joined(value, self.lists)
+        elif isinstance(value, Mapping | list | tuple):
+            if self.nested == "refuse":
+                raise FormatError(
+                    f"is {'an object' if isinstance(value, Mapping) else 'a list'}: `nested: json` writes it."
+                )
+            try:
+                return _json(value)
+            except RecursionError as exc:
+                raise FormatError("is nested too deeply.") from exc
+        else:
+            return _plain(value)
+        if text == self.null != "":
+            raise FormatError(f"is the text {text!r}, which stands for no value: set `null` to another.")
+        if self.formula_guard and _FORMULA.match(text) and not _PLAIN_NUMBER.fullmatch(text):
+            return f"'{text}"
+        return text
+
+    def _joined(self, values: Sequence[Any], between: str) -> str:
+        texts = [each if isinstance(each, str) else _plain(each) for each in values]
+        if not all(texts) or any(between in each for each in texts):
+            raise FormatError(
+                f"is a list of which a value is empty or holds {between!r}: leave `lists` out for JSON."
+            )
+        return between.join(texts)
+
+
+class CSVRecordWriter:
+    """Writes the records of one file. Bytes go out in blocks; `close` writes the last."""
+
+    def __init__(self, options: CSVWriter, stream: BinaryIO) -> None:
+        self._options = options
+        self._stream = stream
+        self._encoder = codecs.getincrementalencoder(options.encoding)("strict")
+        self._line = _Line()
+        self._csv = csv.writer(
+            self._line,
+            delimiter=options.delimiter,
+            quotechar=options.quotechar,
+            quoting=csv.QUOTE_ALL if options.quote == "all" else csv.QUOTE_MINIMAL,
+            # Always this one: `csv` puts quotes around values that hold a character of it, and each must be.
+            lineterminator="\r\n",
+        )
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._is_closed = False
+        if options.bom:
+            self._waiting.append(self._encoder.encode("\ufeff"))
+        if options.header:
+            self._append(list(options.paths))
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Add a record.
+
+        Raises:
+            FormatError: one of its values has no text, or has characters that the encoding lacks, or no column
+                reads it. The file stays as it was.
+        """
+        options = self._options
+        if self._is_closed:
+            raise ValueError("the file is closed")
+        if options.extra == "refuse" and (unread := record.keys() - options.known):
+            raise FormatError(
+                f"no column reads {listed(sorted(map(repr, unread)))}: name columns for them, or `extra: ignore`."
+            )
+        cells: list[str] = []
+        for column, path in options.paths.items():
+            try:
+                cells.append(options.cell(_found(record, path)))
+            except FormatError as exc:
+                raise FormatError(f"column {column!r}: {exc}") from exc
+        self._append(cells)
+
+    def _append(self, cells: list[str]) -> None:
+        self._csv.writerow(cells)
+        line = self._line.text
+        if self._options.line_end == "\n":
+            line = line[:-2] + "\n"
+        state = self._encoder.getstate()
+        try:
+            if "\0" in line:
+                raise FormatError(self._blamed("\0", cells, "a NUL character, which no CSV file may hold."))
+            data = self._encoder.encode(line)
+        except UnicodeEncodeError as exc:
+            self._encoder.setstate(state)
+            wrong = exc.object[exc.start]
+            raise FormatError(
+                self._blamed(
+                    wrong,
+                    cells,
+                    f"{wrong!r}, which {self._options.encoding} can't hold: `encoding: utf-8` can.",
+                )
+            ) from exc
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= _FLUSH_BYTES:
+            self._flush()
+
+    def _blamed(self, wrong: str, cells: list[str], reason: str) -> str:
+        column = next(name for name, cell in zip(self._options.paths, cells, strict=True) if wrong in cell)
+        return f"column {column!r}: holds {reason}"
+
+    def _flush(self) -> None:
+        self._stream.write(b"".join(self._waiting))
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def close(self) -> None:
+        """Write what ends the file; the caller closes the stream. Twice is no fault."""
+        if not self._is_closed:
+            self._flush()
+            self._is_closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+
+class _Line:
+    """Takes the line that `csv.writer` makes of a record."""
+
+    text = ""
+
+    def write(self, text: str) -> None:
+        self.text = text
+
+
+def _found(record: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """Return the value at a path; None where it, or an object on the way, isn't there."""
+    value: Any = record
+    for key in path:
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise FormatError(f"expected an object to read {key!r} of, not {type(value).__name__}.")
+        value = value.get(key)
+    return value
+
+
+def _plain(value: Any) -> str:
+    """Return the text of a value that is neither text nor made of others."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            if value.bit_length() > 3 * _MOST_DIGITS:
+                raise FormatError("is a number of thousands of digits.")
+            return int.__repr__(value)
+        case float():
+            if not math.isfinite(value):
+                raise FormatError(f"is {value}, which is no number.")
+            return float.__repr__(value)
+        case Decimal():
+            if not value.is_finite():
+                raise FormatError(f"is {value}, which is no number.")
+            if max(value.adjusted(), -value.as_tuple().exponent) > _MOST_DIGITS:  # type: ignore[operator]
+                raise FormatError("is a number of thousands of digits.")
+            return format(value, "f")
+        case datetime() | time():
+            return value.isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+    raise FormatError(f"is of type {type(value).__name__}, which has no text: map it to text first.")
+
+
+def _json(value: Any) -> str:
+    """Return a value as JSON; as `json` writes it, but numbers keep every digit."""
+    match value:
+        case None:
+            return "null"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case Mapping():
+            if wrong := [key for key in value if not isinstance(key, str)]:
+                raise FormatError(f"is an object with the key {wrong[0]!r}, which isn't text.")
+            return "{" + ",".join(f"{_json(key)}:{_json(each)}" for key, each in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ",".join(map(_json, value)) + "]"
+    text = _plain(value)
+    return text if isinstance(value, int | float | Decimal) else json.dumps(text)
