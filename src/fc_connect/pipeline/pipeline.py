@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fc_connect.clock import Clock, SystemClock
-from fc_connect.errors import ConfigurationError, FCConnectError, MappingError
+from fc_connect.errors import ConfigurationError, FCConnectError, MappingError, SourceError
 from fc_connect.fluent import FluentClient
 from fc_connect.formats import BadRecord, Format, Place, open_format
 from fc_connect.kv import Guarantee, KVStore, open_kv
@@ -353,6 +353,10 @@ class Pipeline:
 
     def _check_source(self) -> str:
         with self.open_source() as source:
+            moves = self.config.after.success is not None or self.config.after.failure is not None
+            lacking = [each for each in source.check(writes=moves) if not each.is_given]
+            if lacking:
+                raise SourceError(" ".join(f"It isn't {each.name}: {each.detail}" for each in lacking))
             file = next(iter(source.list(self.config.source.pattern)), None)
             if file is None:
                 return f"{source.url}: no file matches {self.config.source.pattern!r} now"

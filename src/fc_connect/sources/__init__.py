@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fc_connect.errors import ConfigurationError, MissingExtraError
-from fc_connect.sources.base import Source, SourceFile
+from fc_connect.sources.base import Access, Source, SourceFile
 
-__all__ = ["Source", "SourceFile", "open_source"]
+__all__ = ["Access", "Source", "SourceFile", "open_source"]
 
 # scheme: module, class, extra
 _SOURCES = {

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Literal, Protocol, Self
 
-__all__ = ["Source", "SourceFile"]
+__all__ = ["Access", "Source", "SourceFile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,16 @@ class SourceFile:
     """The source's own tag of this content, without quotes; None where it has none."""
     version_id: str | None = None
     """The version's id where the source keeps versions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Whether one thing may be done with a source."""
+
+    name: Literal["reachable", "readable", "writable"]
+    is_given: bool
+    detail: str
+    """What was seen; where it isn't given, why not and what to do."""
 
 
 class Source(Protocol):
@@ -49,6 +59,10 @@ class Source(Protocol):
         """Return the file as it is now, or None where there is none."""
         ...
 
+    def exists(self, path: str) -> bool:
+        """Say whether there is a file; what can't be looked at is an error, not an absence."""
+        ...
+
     def open(self, file: SourceFile) -> BinaryIO:
         """Open the listed version for reading, as a stream.
 
@@ -70,6 +84,23 @@ class Source(Protocol):
 
         Nothing is overwritten: where `destination` is taken by other content, a number is put before the
         suffix. Moving again what a crash left half moved finishes the move.
+        """
+        ...
+
+    def copy(self, file: SourceFile, destination: str) -> str:
+        """Copy a file to `destination` and return the path taken, as `move` does.
+
+        Copying again what was copied changes nothing.
+
+        Raises:
+            FileChangedError: the file isn't the listed version any more.
+        """
+        ...
+
+    def check(self, *, writes: bool = True) -> tuple[Access, ...]:
+        """Say what may be done here: whether it is reachable, readable, and with `writes` writable.
+
+        Nothing is left behind.
         """
         ...
 

@@ -15,8 +15,9 @@ from typing import BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 
 from fc_connect.errors import ConfigurationError, FileChangedError, SourceError
-from fc_connect.sources.base import SourceFile
-from fc_connect.sources.local_place import COPY_BYTES, draft_beside, placed, publish, sync_folder
+from fc_connect.sources.access import check_access
+from fc_connect.sources.base import Access, SourceFile
+from fc_connect.sources.local_place import COPY_BYTES, copied, draft_beside, placed, publish, sync_folder
 from fc_connect.sources.local_version import (
     VersionReader,
     as_file,
@@ -101,6 +102,14 @@ class LocalSource:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             return as_file(path, found) if stat.S_ISREG(found.st_mode) else None
+
+    def exists(self, path: str) -> bool:
+        """Say whether there is a file.
+
+        Raises:
+            SourceError: it can't be looked at.
+        """
+        return self.stat(path) is not None
 
     def open(self, file: SourceFile) -> BinaryIO:
         """Open the listed version; reading to its end proves that it stayed that version.
@@ -192,6 +201,35 @@ class LocalSource:
                 sync_folder(entry.parent)
                 return path
         raise AssertionError("numbered() never ends")
+
+    def copy(self, file: SourceFile, destination: str) -> str:
+        """Copy the listed version to `destination` or a numbered name beside it; return the path taken.
+
+        Raises:
+            FileChangedError: the file isn't the listed version any more.
+            SourceError: a name leads out of the folder, the disk is full, or access is denied.
+        """
+        with mapped_errors("copy", file.path):
+            origin = self._inside(file.path)
+            try:
+                found = origin.stat()
+            except (FileNotFoundError, NotADirectoryError) as exc:
+                raise changed(file, "is gone") from exc
+            check_version(file, found)
+            for path in numbered(destination):
+                if path == file.path:
+                    return path
+                target = self._inside(path)
+                self._make_folder(target.parent)
+                # No link: who writes into one of the two must not write into the other.
+                if copied(file, origin, found, target):
+                    sync_folder(target.parent)
+                    return path
+        raise AssertionError("numbered() never ends")
+
+    def check(self, *, writes: bool = True) -> tuple[Access, ...]:
+        """Say what may be done here, found out by doing it; nothing is left behind."""
+        return check_access(self, writes=writes)
 
     def delete(self, path: str) -> None:
         """Remove a file; an absent one is no fault."""

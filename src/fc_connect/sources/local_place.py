@@ -13,7 +13,7 @@ from fc_connect.sources.base import SourceFile
 from fc_connect.sources.local_version import changed, identity
 from fc_connect.sources.paths import PARTIAL_MARK
 
-__all__ = ["COPY_BYTES", "draft_beside", "placed", "publish", "sync_folder"]
+__all__ = ["COPY_BYTES", "copied", "draft_beside", "placed", "publish", "sync_folder"]
 
 COPY_BYTES: Final = 1 << 18
 """Read and written at once."""
@@ -32,14 +32,15 @@ def placed(file: SourceFile, origin: Path, found: os.stat_result, target: Path, 
     except OSError as exc:
         if exc.errno not in _NO_HARD_LINKS | {errno.EXDEV}:
             raise
-        return _copied(file, origin, found, target)
+        return copied(file, origin, found, target)
     if identity(target.stat()) != identity(found):
         target.unlink()
         raise changed(file, "was replaced while it was moved")
     return True
 
 
-def _copied(file: SourceFile, origin: Path, found: os.stat_result, target: Path) -> bool:
+def copied(file: SourceFile, origin: Path, found: os.stat_result, target: Path) -> bool:
+    """Copy the content to `target`, unless other content is there; say whether it is there now."""
     if target.exists():
         return target.is_file() and _same_content(origin, target)
     draft = draft_beside(target)

@@ -17,7 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import ConfigurationError, SourceError
-from fc_connect.sources.base import SourceFile
+from fc_connect.sources.access import check_access
+from fc_connect.sources.base import Access, SourceFile
 from fc_connect.sources.paths import PathPattern, checked_path
 from fc_connect.sources.s3_errors import code_of, mapped_errors, status_of
 from fc_connect.sources.s3_move import ObjectMove
@@ -170,6 +171,14 @@ class S3Source:
         head = self._head(path)
         return None if head is None else _as_file(path, head)
 
+    def exists(self, path: str) -> bool:
+        """Say whether there is a file.
+
+        Raises:
+            SourceError: it can't be looked at.
+        """
+        return self.stat(path) is not None
+
     def open(self, file: SourceFile) -> BinaryIO:
         """Open the listed version; a broken connection is resumed where it broke, in the same version.
 
@@ -228,22 +237,22 @@ class S3Source:
             FileChangedError: the object isn't the listed version any more; the newer one stays.
             SourceError: access denied.
         """
-        if file.etag is None:
-            file = replace(file, etag=self._etag_of(file))
-        move = ObjectMove(
-            self._client,
-            self._bucket,
-            self._prefix,
-            file,
-            url=self.url,
-            head=self._head,
-            max_copy_bytes=self._max_copy_bytes,
-        )
-        self._key(destination)
-        with self._naming:
-            path = move.place(destination)
+        move, path = self._placed(file, destination)
         move.remove_origin()
         return path
+
+    def copy(self, file: SourceFile, destination: str) -> str:
+        """Copy the listed version inside the store, to `destination` or a numbered name beside it; return which.
+
+        Raises:
+            FileChangedError: the object isn't the listed version any more.
+            SourceError: access denied.
+        """
+        return self._placed(file, destination)[1]
+
+    def check(self, *, writes: bool = True) -> tuple[Access, ...]:
+        """Say what may be done here, found out by doing it; nothing is left behind."""
+        return check_access(self, writes=writes)
 
     def delete(self, path: str) -> None:
         """Remove a file; an absent one is no fault. A bucket with versions keeps the old ones."""
@@ -266,6 +275,22 @@ class S3Source:
 
     def _key(self, path: str) -> str:
         return self._prefix + checked_path(path)
+
+    def _placed(self, file: SourceFile, destination: str) -> tuple[ObjectMove, str]:
+        if file.etag is None:
+            file = replace(file, etag=self._etag_of(file))
+        move = ObjectMove(
+            self._client,
+            self._bucket,
+            self._prefix,
+            file,
+            url=self.url,
+            head=self._head,
+            max_copy_bytes=self._max_copy_bytes,
+        )
+        self._key(destination)
+        with self._naming:
+            return move, move.place(destination)
 
     def _head(self, path: str) -> Any | None:
         with mapped_errors(f"look at {self.url}{path}"):

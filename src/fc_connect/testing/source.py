@@ -277,7 +277,69 @@ class SourceConformance:
         assert len(set(paths)) == 6
         assert {content_of(source, file) for file in source.list("done/*")} == {b"%d" % n for n in range(6)}
 
+    # Copying
+
+    def test_a_copy_leaves_both_and_overwrites_nothing(self, source: Source) -> None:
+        source.write("kept/a.csv", b"other")
+        file = source.write("in/a.csv", b"content")
+
+        path = source.copy(file, "kept/a.csv")
+
+        assert path == "kept/a-1.csv"
+        kept = {each.path: content_of(source, each) for each in source.list("**/*")}
+        assert kept == {"in/a.csv": b"content", "kept/a.csv": b"other", "kept/a-1.csv": b"content"}
+
+    def test_a_copy_done_again_is_not_a_second_one(self, source: Source) -> None:
+        file = source.write("a.csv", b"content")
+
+        paths = [source.copy(file, "kept/a.csv") for _ in range(2)]
+
+        assert paths == ["kept/a.csv", "kept/a.csv"]
+        assert len(list(source.list("**/*"))) == 2
+
+    def test_a_newer_version_is_not_copied(self, source: Source) -> None:
+        listed = source.write("a.csv", b"one")
+        source.write("a.csv", b"newer", overwrite=True)
+
+        with pytest.raises(FileChangedError):
+            source.copy(listed, "kept/a.csv")
+
+        assert [file.path for file in source.list("**/*")] == ["a.csv"]
+
+    def test_a_copy_stays_as_it_was_when_the_file_is_written_anew(self, source: Source) -> None:
+        path = source.copy(source.write("a.csv", b"one"), "kept/a.csv")
+
+        source.write("a.csv", b"two", overwrite=True)
+
+        copied = source.stat(path)
+        assert copied is not None
+        assert content_of(source, copied) == b"one"
+
     # The rest
+
+    def test_a_file_exists_and_its_folder_is_none(self, source: Source) -> None:
+        source.write("a/b.csv", b"1")
+
+        assert source.exists("a/b.csv")
+        assert not source.exists("a")
+        assert not source.exists("c.csv")
+
+    @pytest.mark.parametrize("has_file", [True, False])
+    def test_a_check_tells_what_may_be_done_and_leaves_nothing(self, source: Source, has_file: bool) -> None:
+        if has_file:
+            source.write("a.csv", b"1")
+
+        found = source.check()
+        read_only = source.check(writes=False)
+
+        assert [(each.name, each.is_given) for each in found] == [
+            ("reachable", True),
+            ("readable", True),
+            ("writable", True),
+        ]
+        assert [each.name for each in read_only] == ["reachable", "readable"]
+        left = [each.path for pattern in ("**", "**/.*") for each in source.list(pattern)]
+        assert left == (["a.csv"] if has_file else [])
 
     def test_delete_removes_a_file_once(self, source: Source) -> None:
         source.write("a/b.csv", b"1")
