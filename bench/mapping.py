@@ -86,7 +86,8 @@ def planned(path: Path, duplicates: Any) -> int:
         planner = Planner(
             source=source,
             format=open_format("csv"),
-            make_mapper=lambda columns: compile_mapping(MAPPING, columns=columns),
+            make_mapper=lambda records: compile_mapping(MAPPING, columns=records.columns),
+            wanted=None,
             encode=encode_entity,
             key=key_reader(("locationRef", "skuRef|productRef", "type")),
             envelope=BatchTarget(event="InventoryChanged").envelope(),

@@ -43,6 +43,9 @@ class Records(Protocol):
     columns: tuple[str, ...] | None
     """Names of the columns where records are positional rows (a `list` each); None where they are dicts."""
 
+    nested: frozenset[str]
+    """Those of `columns` whose values may be objects and lists; all others hold one value."""
+
     counts: Literal["line", "record"]
     """What `position` is."""
 

@@ -140,6 +140,7 @@ class CSVRecords:
         self._reader = csv.reader(lines, **options.dialect.for_csv)
         self.columns: tuple[str, ...] | None = options.columns or self._read_header()
         self._width = len(self.columns)
+        self.nested: frozenset[str] = frozenset()
         self.counts: Literal["line", "record"] = "line"
 
     @property

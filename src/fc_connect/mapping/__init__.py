@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from fc_connect.mapping.outline import Outline, outline_of, read_outline
     from fc_connect.mapping.paths import Path, parse_path
+    from fc_connect.mapping.projection import fields_read
     from fc_connect.mapping.resolvers import resolver_names
     from fc_connect.mapping.schema import (
         INTROSPECTION_QUERY,
@@ -118,6 +119,7 @@ __all__ = [
     "draft_sample_file",
     "encode_entity",
     "explain",
+    "fields_read",
     "input_type",
     "inspect_mapping",
     "load_mapping",
@@ -194,6 +196,7 @@ _HOMES = {
     "draft_sample_file": "draft_files",
     "encode_entity": "encoding",
     "explain": "trace",
+    "fields_read": "projection",
     "input_type": "schema",
     "inspect_mapping": "inspect_file",
     "load_mapping": "mapping_file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,7 @@ def compile_mapping(
     config: MappingConfig | CompatMapping,
     *,
     columns: Sequence[str] | None,
+    nested: Set[str] = frozenset(),
     resolvers: Resolvers | None = None,
     context: Mapping[str, Any] | None = None,
     tables: Tables | None = None,
@@ -177,6 +178,7 @@ def compile_mapping(
     """Compile a mapping for records of these columns, or for dicts where `columns` is None.
 
     Args:
+        nested: those of the columns whose values may be objects and lists.
         resolvers: your own, by name. One is called with as many of (value, record as a dict, context) as it takes;
             what it raises rejects the record, and what it returns is the field's value. With `compat: true` an absent
             value is `ABSENT`, and None elsewhere.
@@ -195,7 +197,7 @@ def compile_mapping(
         rules = compat_rules(config.fields, own)
         return Mapper(rules, made_for, around, compat=True)
     rules = strict_rules(
-        config, columns=made_for, own=own, context=around, tables=tables or {}, imports=imports
+        config, columns=made_for, nested=nested, own=own, context=around, tables=tables or {}, imports=imports
     )
     return Mapper(rules, made_for, around, compat=False)
 

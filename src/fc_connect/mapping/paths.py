@@ -54,6 +54,16 @@ class Path:
     """Whether it gives a list of what it finds, rather than one value."""
     parts: tuple[_Step, ...] = field(default=(), compare=False, repr=False)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys, one of which it begins with; none where it may begin with any."""
+        first = self.steps[0] if self.steps else self.parts[0] if self.parts else None
+        if isinstance(first, _Attribute):
+            return (f"{first.name}@{first.attribute}", first.name)
+        if isinstance(first, _Key):
+            return (first.name,)
+        return (first,) if isinstance(first, str) else ()
+
     def read(self, record: Any) -> Any:
         """Return what lies at the path, or `ABSENT`; null is a value.
 

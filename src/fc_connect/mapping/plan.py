@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,6 +26,7 @@ def strict_rules(
     config: MappingConfig,
     *,
     columns: Sequence[str] | None,
+    nested: Set[str] = frozenset(),
     own: Mapping[str, Call],
     context: Mapping[str, Any],
     tables: Tables,
@@ -33,10 +34,12 @@ def strict_rules(
 ) -> tuple[Rule, ...]:
     """Make rules of a mapping, for records of these columns or for objects.
 
+    `nested` are those of the columns whose values may be objects and lists: paths lead into them.
+
     Raises:
         ConfigurationError: a column, resolver or table that isn't there, or a path that is none; all are named.
     """
-    making = _Making(config, columns, own, context, tables, imports)
+    making = _Making(config, columns, nested, own, context, tables, imports)
     making.problems += [
         f"the resolver {name!r} is built in, and can't be replaced" for name in own if name in RESOLVERS
     ]
@@ -51,6 +54,7 @@ class _Making:
         self,
         config: MappingConfig,
         columns: Sequence[str] | None,
+        nested: Set[str],
         own: Mapping[str, Call],
         context: Mapping[str, Any],
         tables: Tables,
@@ -59,6 +63,7 @@ class _Making:
         self._imports = imports
         self._config = config
         self._columns = columns
+        self._nested = nested
         self._own = own
         self._context = context
         self._tables = tables
@@ -77,9 +82,9 @@ class _Making:
         if field.fields is not None:
             inner = columns if field.source is None else None
             fields = self.level(field.fields, f"{at}.fields", inner)
-            if field.source is not None and columns is not None:
+            if field.source is not None and columns is not None and not self._is_nested(field.source):
                 self.problems.append(
-                    f"{at}: a column holds text, so no fields can be read from {field.source!r}"
+                    f"{at}: a column holds one value, so no fields can be read from {field.source!r}"
                 )
         ends = list(checks_of(field))
         if field.lookup is not None and (found := self._lookup(field.lookup, at)) is not None:
@@ -129,10 +134,30 @@ class _Making:
         if name in found:
             place = list(found).index(name)
             return Read(text=text, function=lambda row: row[place], of_root=is_root, column=place)
+        if (inside := self._inside(path, found)) is not None:
+            return Read(text=text, function=inside, of_root=is_root)
         close = get_close_matches(name, found, n=1, cutoff=0.5)
         hint = f" Did you mean {listed(close)!r}?" if close else ""
         self.problems.append(f"{at}: there is no column {name!r}.{hint} The file has: {listed(found)}")
         return Read(text=text, function=lambda record: ABSENT)
+
+    def _is_nested(self, text: str) -> bool:
+        if text in self._nested:
+            return True
+        try:
+            return not self._nested.isdisjoint(parse_path(text).keys)
+        except ConfigurationError:
+            return False
+
+    def _inside(self, path: Path, columns: Sequence[str]) -> Callable[[Any], Any] | None:
+        """Return what reads a path that leads into a column; None where no column lies on it that may be nested."""
+        on_path = [name for name in path.keys if name in self._nested]
+        if on_path:
+            name, place = on_path[0], list(columns).index(on_path[0])
+            return lambda row: path.read({name: row[place]})
+        if self._nested and not path.keys:  # a query that may look at all of the record
+            return lambda row: path.read(dict(zip(columns, row, strict=True)))
+        return None
 
     def _path(self, text: str, at: str) -> Path | None:
         try:

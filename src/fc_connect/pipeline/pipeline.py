@@ -18,7 +18,7 @@ from typing import Any
 from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import ConfigurationError, FCConnectError, MappingError, SourceError
 from fc_connect.fluent import FluentClient
-from fc_connect.formats import BadRecord, Format, Place, open_format
+from fc_connect.formats import BadRecord, Format, Place, Records, open_format
 from fc_connect.kv import Guarantee, KVStore, open_kv
 from fc_connect.mapping import (
     CompatMapping,
@@ -28,6 +28,7 @@ from fc_connect.mapping import (
     compile_mapping,
     encode_entity,
     explain,
+    fields_read,
     load_mapping,
 )
 from fc_connect.observe import Listener, Listeners, correlate
@@ -168,7 +169,7 @@ class Pipeline:
                 raise ConfigurationError(f"There is no {wanted} in {source.url}.")
             with source.open(file) as stream:
                 records = self.format.read(stream, path=file.path)
-                mapper = self._compile(records.columns, tables=self._tables())
+                mapper = self._compile(records, tables=self._tables())
                 seen = []
                 for record in islice(records, rows):
                     seen.append(_previewed(record, records.place(), records.columns, mapper))
@@ -277,10 +278,11 @@ class Pipeline:
             )
         return {name: rows for name, rows in found.items() if rows is not None}
 
-    def _compile(self, columns: tuple[str, ...] | None, *, tables: Tables) -> Mapper:
+    def _compile(self, records: Records, *, tables: Tables) -> Mapper:
         return compile_mapping(
             self.mapping,
-            columns=columns,
+            columns=records.columns,
+            nested=records.nested,
             resolvers=self._resolvers,
             context={"pipeline": self.config.pipeline, **self.config.context},
             tables=tables,
@@ -310,6 +312,7 @@ class Pipeline:
             source=source,
             format=self.format,
             make_mapper=partial(self._compile, tables=tables),
+            wanted=fields_read(self.mapping, resolvers=self._resolvers),
             encode=encode_entity,
             key=key_reader(self.config.key),
             envelope=self._target.envelope(),
@@ -362,7 +365,7 @@ class Pipeline:
                 return f"{source.url}: no file matches {self.config.source.pattern!r} now"
             with source.open(file) as stream:
                 records = self.format.read(stream, path=file.path)
-                self._compile(records.columns, tables=self._tables())
+                self._compile(records, tables=self._tables())
             return f"{source.url}: {file.path} has the columns that the mapping reads"
 
     def _check_state(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -65,8 +65,10 @@ class Planner:
 
     source: Source
     format: Format
-    make_mapper: Callable[[tuple[str, ...] | None], Map]
+    make_mapper: Callable[[Records], Map]
     """Compiles the mapping for a file's columns."""
+    wanted: Collection[str] | None
+    """What of a record the mapping looks at, at its top level; None where that may be anything."""
     encode: Encode
     key: Callable[[dict[str, Any]], bytes | None]
     """An entity's key; None where it has none."""
@@ -287,8 +289,8 @@ class _Reading:
         )
         point("source.opened")
         buffered = io.BufferedReader(self._hashing, buffer_size=1 << 18)
-        records = self._records = planner.format.read(buffered, path=self._path)
-        mapper = planner.make_mapper(records.columns)
+        records = self._records = planner.format.read(buffered, path=self._path, wanted=planner.wanted)
+        mapper = planner.make_mapper(records)
         read = 0
         for record in records:
             read += 1
