@@ -83,6 +83,18 @@ def test_what_init_writes_runs_against_the_sandbox(tmp_path: Path) -> None:
         assert "Nothing was written" in again.stderr
 
 
+def test_a_preview_that_fails_says_what_the_file_looks_like(tmp_path: Path) -> None:
+    fc("init", "shop", cwd=tmp_path)
+    for path in (tmp_path / "shop").rglob("*.csv"):
+        path.write_text(path.read_text().replace(",", ";"))
+
+    previewed = fc("preview", cwd=tmp_path / "shop", environment={"FLUENT_BASE_URL": "http://localhost:9"})
+
+    assert previewed.returncode == 2
+    assert previewed.stderr.startswith("Error: ")
+    assert "Hint: It looks delimited by ';', not ',': set `format.delimiter: \";\"`." in previewed.stderr
+
+
 def test_a_run_prints_json_for_machines(shop: Shop) -> None:
     shop.stock("a.csv", warehouse="W1", rows=12)
 

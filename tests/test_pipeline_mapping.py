@@ -90,6 +90,24 @@ def test_a_preview_tells_how_each_field_came_to_its_value(shop: Shop) -> None:
     assert (fields["qty"].outcome, fields["qty"].reason) == ("rejected", "expected a whole number")
 
 
+def test_a_preview_says_where_a_file_looks_other_than_configured(shop: Shop) -> None:
+    (shop.inbox / "a.csv").write_bytes("sku;warehouse;quantity;status\nCafé;W1;1;A\n".encode("cp1252"))
+
+    with pytest.raises(ConfigurationError) as caught:
+        Pipeline.from_file(shop.pipeline_file).preview()
+
+    assert [note.partition(": set ")[2] for note in caught.value.__notes__] == [
+        "`format.encoding: cp1252`.",
+        '`format.delimiter: ";"`.',
+    ]
+
+
+def test_a_preview_of_a_file_as_configured_has_no_hints(shop: Shop) -> None:
+    shop.put("a.csv", [("S1", "W1", 1, "A")])
+
+    assert Pipeline.from_file(shop.pipeline_file).preview().hints == ()
+
+
 def test_a_preview_goes_into_objects_and_lists() -> None:
     mapper = UniversalMapper(
         {

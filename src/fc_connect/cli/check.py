@@ -90,6 +90,8 @@ def preview(
     for row in shown.rows:
         say("")
         show_row(row)
+    for hint in shown.hints:
+        say(f"\nHint: {one_line(hint)}")
     return 1 if misfits else 0
 
 

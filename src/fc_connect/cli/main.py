@@ -87,4 +87,6 @@ def main(arguments: list[str] | None = None) -> Any:
         if "--debug" in given:
             say(mask_secrets(traceback.format_exc()), err=True)
         say(f"Error: {exc}", err=True)
+        for hint in getattr(exc, "__notes__", ()):
+            say(f"Hint: {hint}", err=True)
         sys.exit(2 if isinstance(exc, ConfigurationError) else 1)

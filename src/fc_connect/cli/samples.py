@@ -32,7 +32,6 @@ _ENDINGS = {
 }
 _MAX_DOCUMENT = 64 * 1024 * 1024
 _MAX_LINE = 16 * 1024 * 1024
-_DELIMITERS = ",;\t|"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ def read_sample(
 
     Args:
         file_format: one of FORMATS; None goes by the file's name.
-        delimiter: of a CSV file; None takes the one that its first line has most of.
+        delimiter: of a CSV file; None takes the one that its first lines look to have.
         at: path of the list of records in a JSON or XML document; None takes the one nearest to the top.
         keep: also return the records themselves.
 
@@ -89,7 +88,7 @@ def read_sample(
     from fc_connect.mapping import SourceProfiler
 
     if kind == "csv" and delimiter is None:
-        delimiter = _delimiter_of(path, encoding)
+        delimiter = _delimiter_of(path)
     is_flat = kind in {"csv", "parquet"}
     profiler = SourceProfiler(is_flat=kind == "csv")
     bad: list[str] = []
@@ -136,7 +135,7 @@ def sample_options(command: Any) -> Any:
                 type=click.Choice(FORMATS),
                 help="Of the sample; without it, what its name ends with.",
             ),
-            click.option("--delimiter", help="Of a CSV file; without it, what its first line has most of."),
+            click.option("--delimiter", help="Of a CSV file; without it, what its first lines look to have."),
             click.option("--encoding", default="utf-8", show_default=True, help="Of a CSV file."),
             click.option(
                 "--at",
@@ -248,11 +247,12 @@ def _ndjson(stream: BinaryIO) -> Iterator[Any]:
             yield f"line {number}: isn't JSON: {exc}"
 
 
-def _delimiter_of(path: Path, encoding: str) -> str:
-    """Return the delimiter that the first line has most of; a comma where it has none."""
+def _delimiter_of(path: Path) -> str:
+    """Return the delimiter that a file's first lines look to have; a comma where they have none."""
+    from fc_connect.formats.detect import HEAD_BYTES, detect
+
     try:
         with path.open("rb") as stream:
-            first = stream.readline(64 * 1024).decode(encoding, errors="replace")
-    except (OSError, LookupError, ValueError) as exc:
-        raise ConfigurationError(f"{path} can't be read: {exc}") from exc
-    return max(_DELIMITERS, key=first.count)
+            return detect(stream.read(HEAD_BYTES)).delimiter or ","
+    except OSError as exc:
+        raise ConfigurationError(f"{path} can't be read: {exc.strerror or exc}") from exc

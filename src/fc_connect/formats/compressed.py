@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final, Literal
 from fc_connect.errors import ConfigurationError, MissingExtraError, ParseError, listed
 from fc_connect.formats.spooled import spooled
 
-__all__ = ["DEFAULT_MAX_RATIO", "DEFAULT_MAX_UNPACKED_BYTES", "Compression", "unpacked"]
+__all__ = ["DEFAULT_MAX_RATIO", "DEFAULT_MAX_UNPACKED_BYTES", "Compression", "packing_of", "unpacked"]
 
 Compression = Literal["auto", "none", "gzip", "zstd", "zip"]
 
@@ -72,7 +72,7 @@ def unpacked(
         )
     source = _Source(stream)
     head = source.head()
-    kind = compression
+    kind: str = compression
     if compression == "auto":
         kind = _by_name(path, head)
     if kind == "none":
@@ -93,14 +93,18 @@ def _by_name(path: str, head: bytes) -> Any:
     for suffix, kind in _SUFFIXES.items():
         if path.lower().endswith(suffix):
             return kind
-    for kind, magics in _MAGIC.items():
-        if head.startswith(magics):
-            raise ParseError(
-                f"begins as what is packed with {kind} does, but its name doesn't say so. "
-                f"Set compression to `{kind}`, or to `none` to read it as it is.",
-                path=path,
-            )
+    if packing := packing_of(head):
+        raise ParseError(
+            f"begins as what is packed with {packing} does, but its name doesn't say so. "
+            f"Set compression to `{packing}`, or to `none` to read it as it is.",
+            path=path,
+        )
     return "none"
+
+
+def packing_of(head: bytes) -> str | None:
+    """Return how a file is packed that begins like that; None: it isn't."""
+    return next((kind for kind, magics in _MAGIC.items() if head.startswith(magics)), None)
 
 
 class _Source:

@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 
 from fc_connect.errors import ConfigurationError, ParseError
 
-__all__ = ["LineBlocks", "text_encoding"]
+__all__ = ["MARKS", "LineBlocks", "text_encoding"]
 
 BLOCK_BYTES: Final = 1 << 16
 """Read at once. Measured: larger blocks aren't faster, they only fall out of the processor's cache."""
@@ -18,7 +18,7 @@ BLOCK_BYTES: Final = 1 << 16
 _NOT_FOR_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 
 # UTF-32's marks begin like UTF-16's, so they are asked first.
-_MARKS = (
+MARKS = (
     (codecs.BOM_UTF8, "utf-8", ""),
     (codecs.BOM_UTF32_LE, "utf-32", "-le"),
     (codecs.BOM_UTF32_BE, "utf-32", "-be"),
@@ -152,7 +152,7 @@ class LineBlocks:
 
     def _check_mark(self, data: bytes) -> None:
         """Refuse a mark that contradicts the encoding: the values would be garbled without a word."""
-        for mark, marked, order in _MARKS:
+        for mark, marked, order in MARKS:
             if data.startswith(mark):
                 if self._encoding not in {marked, marked + order}:
                     raise ParseError(

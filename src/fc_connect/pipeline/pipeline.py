@@ -38,6 +38,7 @@ from fc_connect.pipeline.connect import open_client, open_pipeline_source
 from fc_connect.pipeline.duplicates import key_reader
 from fc_connect.pipeline.ingest import FileIngest
 from fc_connect.pipeline.jobs import OwnJobSlot
+from fc_connect.pipeline.looks import looks_other, noted
 from fc_connect.pipeline.planner import Planner
 from fc_connect.pipeline.resolvers import load_resolvers, resolvers_digest
 from fc_connect.pipeline.result import RunResult
@@ -70,6 +71,8 @@ class Preview:
 
     path: str
     rows: tuple[PreviewRow, ...]
+    hints: tuple[str, ...] = ()
+    """Where the file looks other than the pipeline file says, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +162,7 @@ class Pipeline:
         """Map the first `rows` records of a file (the oldest, or `path`) without sending or storing anything.
 
         Raises:
-            FCConnectError: there is no such file, or it can't be read.
+            FCConnectError: there is no such file, or it can't be read; what it looks like is in its notes.
         """
         with self.open_source() as source:
             files = (f for f in source.list(self.config.source.pattern) if path in {None, f.path})
@@ -167,13 +170,14 @@ class Pipeline:
             if file is None:
                 wanted = path or f"file that matches {self.config.source.pattern!r}"
                 raise ConfigurationError(f"There is no {wanted} in {source.url}.")
-            with source.open(file) as stream:
+            hints = looks_other(source, file, self.config.format)
+            with noted(hints), source.open(file) as stream:
                 records = self.format.read(stream, path=file.path)
                 mapper = self._compile(records, tables=self._tables())
                 seen = []
                 for record in islice(records, rows):
                     seen.append(_previewed(record, records.place(), records.columns, mapper))
-            return Preview(path=file.path, rows=tuple(seen))
+            return Preview(path=file.path, rows=tuple(seen), hints=hints)
 
     def check(self) -> list[Check]:
         """Look whether a run could work: mapping, source, state, Fluent. Sends nothing."""
