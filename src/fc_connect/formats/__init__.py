@@ -23,6 +23,7 @@ __all__ = [
 # type: reader, writer, extra
 _FORMATS: dict[str, tuple[str, str | None, str | None]] = {
     "csv": ("csv.CSVFormat", "csv_writer.CSVWriter", None),
+    "xml": ("xml.XMLFormat", "xml_writer.XMLWriter", None),
 }
 
 

@@ -9,23 +9,20 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Literal, Self
-from uuid import UUID
 
 from fc_connect.errors import ConfigurationError, FormatError, listed
 from fc_connect.formats.csv_dialect import CSVDialect, problems_of_names
+from fc_connect.formats.plain import plain_text
 from fc_connect.formats.text import text_encoding
 
 __all__ = ["CSVRecordWriter", "CSVWriter"]
 
 _FLUSH_BYTES: Final = 1 << 16
-_MOST_DIGITS: Final = 4300  # Python itself turns no longer number into text
 
 # What OWASP names as beginnings of formulas, with their wide forms: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA: Final = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -148,7 +145,7 @@ class CSVWriter:
             except RecursionError as exc:
                 raise FormatError("is nested too deeply.") from exc
         else:
-            return _plain(value)
+            return plain_text(value)
         if text == self.null != "":
             raise FormatError(f"is the text {text!r}, which stands for no value: set `null` to another.")
         if self.formula_guard and _FORMULA.match(text) and not _PLAIN_NUMBER.fullmatch(text):
@@ -156,7 +153,7 @@ class CSVWriter:
         return text
 
     def _joined(self, values: Sequence[Any], between: str) -> str:
-        texts = [each if isinstance(each, str) else _plain(each) for each in values]
+        texts = [each if isinstance(each, str) else plain_text(each) for each in values]
         if not all(texts) or any(between in each for each in texts):
             raise FormatError(
                 f"is a list of which a value is empty or holds {between!r}: leave `lists` out for JSON."
@@ -281,34 +278,6 @@ def _found(record: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return value
 
 
-def _plain(value: Any) -> str:
-    """Return the text of a value that is neither text nor made of others."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int():
-            if value.bit_length() > 3 * _MOST_DIGITS:
-                raise FormatError("is a number of thousands of digits.")
-            return int.__repr__(value)
-        case float():
-            if not math.isfinite(value):
-                raise FormatError(f"is {value}, which is no number.")
-            return float.__repr__(value)
-        case Decimal():
-            if not value.is_finite():
-                raise FormatError(f"is {value}, which is no number.")
-            if max(value.adjusted(), -value.as_tuple().exponent) > _MOST_DIGITS:  # type: ignore[operator]
-                raise FormatError("is a number of thousands of digits.")
-            return format(value, "f")
-        case datetime() | time():
-            return value.isoformat().replace("+00:00", "Z")
-        case date():
-            return value.isoformat()
-        case UUID():
-            return str(value)
-    raise FormatError(f"is of type {type(value).__name__}, which has no text: map it to text first.")
-
-
 def _json(value: Any) -> str:
     """Return a value as JSON; as `json` writes it, but numbers keep every digit."""
     match value:
@@ -322,5 +291,5 @@ def _json(value: Any) -> str:
             return "{" + ",".join(f"{_json(key)}:{_json(each)}" for key, each in value.items()) + "}"
         case list() | tuple():
             return "[" + ",".join(map(_json, value)) + "]"
-    text = _plain(value)
+    text = plain_text(value)
     return text if isinstance(value, int | float | Decimal) else json.dumps(text)

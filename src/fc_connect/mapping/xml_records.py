@@ -6,12 +6,12 @@ nesting without end, and size.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 from xml.parsers import expat
 
 from fc_connect.errors import ParseError
+from fc_connect.guessing import guessed
 from fc_connect.mapping.javascript import WHITESPACE, to_string
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "read_xml", "text_of"]
@@ -20,11 +20,6 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Of a document that becomes one record."""
 MAX_DEPTH: Final = 100
 """Of its nesting."""
-
-_DECIMAL = re.compile(r"([+-]?)(0*)([0-9]*)(?:\.([0-9]*))?")
-_SCIENTIFIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+")
-_HEXADECIMAL = re.compile(r"[+-]?0x[0-9a-fA-F]+")
-_EXACT = 2**53
 
 
 def read_xml(
@@ -147,12 +142,12 @@ class _Reader:
         """Take what was written up to an element or a CDATA section; a comment parts nothing."""
         if self._coerce and self._open[-1].pieces:
             text = self._open[-1].taken().strip(WHITESPACE)
-            self._open[-1].add(_coerced(text, text))
+            self._open[-1].add(guessed(text, text))
 
     def _end_section(self) -> None:
         if self._open[-1].pieces:
             text = self._open[-1].taken()
-            self._open[-1].add(_coerced(text.strip(WHITESPACE), text))
+            self._open[-1].add(guessed(text.strip(WHITESPACE), text))
 
     def _entity(self, *_: object) -> None:
         self._fail("declares entities, which aren't read: write what they stand for")
@@ -164,45 +159,3 @@ class _Reader:
             line=self._parser.CurrentLineNumber,
             column=self._parser.CurrentColumnNumber + 1,
         )
-
-
-def _coerced(text: str, as_written: str) -> Any:
-    """Return the number or truth that a text is for the TypeScript SDK; else the text as it is written.
-
-    It stays a text where it would lose digits as a number.
-    """
-    if text in {"true", "false"}:
-        return text == "true"
-    number = _number_of(text)
-    return as_written if number is None else number
-
-
-def _number_of(text: str) -> int | float | None:
-    if len(text) > 200:  # no number that JavaScript could hold exactly, and none that takes long here
-        return None
-    if _HEXADECIMAL.fullmatch(text):
-        return _signed(float(int(text, 16)), text)
-    if _SCIENTIFIC.fullmatch(text):
-        number = float(text)
-        return _number(number) if abs(number) != float("inf") else None
-    match = _DECIMAL.fullmatch(text)
-    if match is None or not (match[2] or match[3] or match[4]):
-        return None
-    number = float(text)
-    if number == 0 or abs(number) >= 1e21 or abs(number) < 1e-6:
-        return _number(number)
-    fraction = (match[4] or "").rstrip("0")
-    written = (match[3] or "0") + (f".{fraction}" if fraction else "")
-    shown = repr(abs(number))
-    plain = str(int(abs(number))) if number.is_integer() and abs(number) < _EXACT else shown
-    if number.is_integer() and abs(number) >= _EXACT:
-        plain = written if int(written) == int(abs(number)) and int(written) <= _EXACT else ""
-    return _number(number) if written == plain else None
-
-
-def _signed(number: float, text: str) -> int | float:
-    return -0.0 if not number and text.startswith("-") else _number(number)
-
-
-def _number(number: float) -> int | float:
-    return int(number) if number.is_integer() and (number or str(number)[0] != "-") else number
