@@ -23,6 +23,9 @@ __all__ = [
 # type: reader, writer, extra
 _FORMATS: dict[str, tuple[str, str | None, str | None]] = {
     "csv": ("csv.CSVFormat", "csv_writer.CSVWriter", None),
+    "json": ("json.JSONFormat", "json_writer.JSONWriter", None),
+    "jsonl": ("ndjson.NDJSONFormat", "json_writer.NDJSONWriter", None),
+    "ndjson": ("ndjson.NDJSONFormat", "json_writer.NDJSONWriter", None),
     "xml": ("xml.XMLFormat", "xml_writer.XMLWriter", None),
 }
 
