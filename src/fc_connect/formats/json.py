@@ -87,12 +87,13 @@ class JSONRecords:
         self._way = options.records[:first_array]
         self._is_array = first_array < len(options.records)
         self._within = options.records[first_array + 1 :]
+        self._limit = options.max_record_bytes
         self._decoder = RecordDecoder(options.max_depth)
         self._scanner = JSONScanner(
             stream,
             encoding=options.encoding,
             path=path,
-            max_record_bytes=options.max_record_bytes,
+            max_record_bytes=self._limit,
             decoder=self._decoder,
         )
         self._record = 0
@@ -154,13 +155,15 @@ class JSONRecords:
             yield from self._elements()
 
     def _elements(self) -> Iterator[Any]:
-        scanner, within, careful_to = self._scanner, self._within, 0
+        scanner, within, limit, careful_to = self._scanner, self._within, self._limit, 0
         for _ in scanner.elements():
             if scanner.offset < careful_to:
                 yield from self._alone()
                 continue
             text = scanner.whole_objects()
             records = self._decoder.elements(text) if text else None
+            if records is not None and len(text) > limit:
+                records = records if max(len(raw) for _, raw in self._decoder.split(text)) <= limit else None
             if records is None:
                 careful_to = scanner.offset + (len(text) or scanner.at_hand)
                 yield from self._alone()
@@ -209,16 +212,15 @@ class JSONRecords:
             self._record += 1
             if type(part) is dict:
                 yield part
+            elif isinstance(part, _Missing):
+                yield self._bad(part.reason)
             else:
-                yield self._bad(
-                    part.reason if isinstance(part, _Missing) else f"is {kind_of(part)}, not an object"
-                )
+                yield self._bad(f"is {kind_of(part)}, not an object{self._hint(part)}")
 
-    def _no_object(self, value: Any) -> str:
-        reason = f"is {kind_of(value)}, not an object"
-        if isinstance(value, list) and not self._is_array:
-            reason += f": for its elements, set the format's records to {written(self._way)}[*]"
-        return reason
+    def _hint(self, value: Any) -> str:
+        if self._is_array or not isinstance(value, list):
+            return ""
+        return f": for its elements, set the format's records to {written(self._way)}[*]"
 
     def _begin(self, text: bytes, elements: Sequence[tuple[int, bytes]] | None) -> None:
         self._text, self._elements_found, self._index = text, elements, 0

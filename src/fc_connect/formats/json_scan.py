@@ -162,7 +162,7 @@ class JSONScanner:
         else:
             raise self.error(f"{_named(char)} where a value is expected")
         if raw is None:
-            self._point_at_fault()
+            self._point_at_fault(margin=8)  # where it is cut, a character or a word may be halved
             raise self.error(
                 f"a record of more than {self._max_record_bytes:,} bytes begins here. Is a quote or a bracket not "
                 "closed? If not, raise the format's max_record_bytes"
@@ -247,16 +247,16 @@ class JSONScanner:
 
     def _fill_or_fail(self) -> None:
         if not self._fill():
-            self._point_at_fault()
+            self._point_at_fault(margin=0)
             raise self.error("the file ends within what begins here")
 
-    def _point_at_fault(self) -> None:
-        """Raise an error at what isn't JSON in a value that doesn't end, if that is before its end."""
-        raw = self._text[self._at :][: self._max_record_bytes]
+    def _point_at_fault(self, *, margin: int) -> None:
+        """Raise an error at what isn't JSON in a value that doesn't end, if it is before the last `margin` bytes."""
+        raw = self._text[self._at : self._at + self._max_record_bytes]
         try:
             self._decoder.one(raw)
         except NotJSONError as exc:
-            if exc.at < len(raw) - 4 and "unterminated" not in exc.reason:  # a character may be cut
+            if exc.at < len(raw) - margin and "unterminated" not in exc.reason:
                 raise self.error(exc.reason, after=exc.at) from exc
         except UnusableError:
             pass

@@ -81,12 +81,14 @@ class NDJSONRecords:
         return Place(line=self._line, byte=byte if self._options.encoding == "utf-8" else None)
 
     def __iter__(self) -> Iterator[Any]:
+        limit = self._options.max_record_bytes
         for text, length in self._whole_lines():
             raws = self._raws = text.split(b"\n")
             if text.endswith(b"\n"):
                 raws.pop()
             first = self._first = self._line + 1
-            records = self._decoder.lines(raws, text) if len(text) <= self._options.max_record_bytes else None
+            is_short = len(text) <= limit or max(map(len, raws)) <= limit
+            records = self._decoder.lines(raws, text) if is_short else None
             if records is not None:
                 # Nearly all of the time to read a file goes by here and in the decoder.
                 for line, record in enumerate(records, first):
