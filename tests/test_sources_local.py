@@ -87,6 +87,14 @@ def test_a_folder_without_the_right_to_read_is_refused(source: LocalSource, tmp_
         list(source.list())
 
 
+def test_a_check_of_a_missing_folder_does_not_make_it(source: LocalSource, tmp_path: Path) -> None:
+    found = source.check()
+
+    assert [(each.name, each.is_given) for each in found] == [("reachable", True), ("readable", False)]
+    assert "isn't there: make it, or mend the source's url" in found[1].detail
+    assert not (tmp_path / "inbox").exists()
+
+
 def test_a_full_disk_leaves_nothing_behind(
     source: LocalSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,13 +209,20 @@ def test_files_being_written_and_hidden_ones_are_left_out(source: LocalSource, t
     assert [file.path for file in source.list("{*,.*}")] == [".a.csv", "a.csv"]
 
 
-def test_a_name_that_is_not_utf8_is_refused_where_it_would_count(source: LocalSource, tmp_path: Path) -> None:
-    source.write("a.txt", b"1")
-    (tmp_path / "inbox" / os.fsdecode(b"caf\xe9.csv")).write_text("x")
+def test_a_name_that_is_not_utf8_is_left_out_where_it_would_count(
+    source: LocalSource, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source.write("a.csv", b"1")
+    source.write("z.csv", b"1")
+    odd = os.fsdecode(b"caf\xe9.csv")
+    (tmp_path / "inbox" / odd).write_text("x")
 
-    assert [file.path for file in source.list("*.txt")] == ["a.txt"]
+    assert [file.path for file in source.list("a*")] == ["a.csv"]
+    assert not caplog.messages
+    assert [file.path for file in source.list("*.csv")] == ["a.csv", "z.csv"]
+    assert "'caf\\udce9.csv' isn't UTF-8: rename the file" in caplog.text
     with pytest.raises(SourceError, match="isn't UTF-8: rename"):
-        list(source.list("*.csv"))
+        source.stat(odd)
 
 
 def test_links_out_of_the_folder_are_left_out_with_a_warning(

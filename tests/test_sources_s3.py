@@ -118,6 +118,30 @@ def test_folder_markers_and_other_prefixes_are_left_out(source: S3Source, admin:
     assert [file.path for file in source.list("**/*")] == ["a.csv", "sub/c.csv"]
 
 
+@pytest.mark.parametrize("pattern", ["*.csv", "**/*.csv"])
+def test_one_odd_key_does_not_keep_the_others_from_being_listed(
+    source: S3Source, admin: Any, caplog: pytest.LogCaptureFixture, pattern: str
+) -> None:
+    for key in ("data//b.csv", "data/a.csv", "data/c.csv"):
+        admin.put_object(Bucket="inbox", Key=key, Body=b"1")
+
+    listed = [file.path for file in source.list(pattern)]
+
+    assert listed == ["a.csv", "c.csv"]
+    assert "left out" in caplog.text
+    assert "//" in caplog.text.replace("s3://", "")
+
+
+def test_an_odd_key_that_would_not_match_is_no_concern(
+    source: S3Source, admin: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for key in ("data/x//b.txt", "data/x/a.csv", "data2//b.csv"):
+        admin.put_object(Bucket="inbox", Key=key, Body=b"1")
+
+    assert [file.path for file in source.list("**/*.csv")] == ["x/a.csv"]
+    assert not caplog.messages
+
+
 def test_only_keys_that_can_match_are_asked_for(source: S3Source) -> None:
     asked: list[dict[str, Any]] = []
     source._client.meta.events.register(

@@ -47,7 +47,9 @@ class Source(Protocol):
         """Yield the files that match, in the order of their paths; folders and folder markers are left out.
 
         `pattern` is matched against the whole relative path: `*` and `?` stay within a folder, `**/` spans
-        any number of folders, `[abc]` is a set, `{a,b}` are alternatives. Case counts.
+        any number of folders, `[abc]` is a set, `{a,b}` are alternatives. Case counts. A file whose name can't
+        be a path here (it isn't UTF-8, or has `//`) is left out with a warning that asks to rename it: it
+        doesn't keep the others from being listed.
 
         Raises:
             SourceError: the root isn't there or may not be read.
@@ -90,7 +92,8 @@ class Source(Protocol):
     def copy(self, file: SourceFile, destination: str) -> str:
         """Copy a file to `destination` and return the path taken, as `move` does.
 
-        Copying again what was copied changes nothing.
+        The copy's content is its own: a later change of the file doesn't show in it. Copying again what was
+        copied, or what a crash cut short, makes no second copy.
 
         Raises:
             FileChangedError: the file isn't the listed version any more.
@@ -100,7 +103,7 @@ class Source(Protocol):
     def check(self, *, writes: bool = True) -> tuple[Access, ...]:
         """Say what may be done here: whether it is reachable, readable, and with `writes` writable.
 
-        Nothing is left behind.
+        Nothing is left behind. What can't be told without something that isn't given is left out.
         """
         ...
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from fc_connect.errors import ConfigurationError, FileChangedError, SourceError
 from fc_connect.sources.access import check_access
 from fc_connect.sources.base import Access, SourceFile
-from fc_connect.sources.local_place import COPY_BYTES, copied, draft_beside, placed, publish, sync_folder
+from fc_connect.sources.local_place import COPY_BYTES, draft_beside, placed, publish, sync_folder
 from fc_connect.sources.local_version import (
     VersionReader,
     as_file,
@@ -38,8 +38,8 @@ class LocalSource:
 
     A version of a file is told by its size and its modification time, to the microsecond. Links to files
     inside the folder count as files; links to folders, and links that lead out of the folder, are never
-    followed: a listing leaves them out with a warning, anything else refuses them. A name that isn't UTF-8 is
-    refused wherever it would count. Missing folders are made when something is written or moved there.
+    followed: a listing leaves them out with a warning, anything else refuses them. So it is with names that
+    aren't UTF-8. Missing folders are made when something is written or moved there.
     """
 
     def __init__(self, root: Path) -> None:
@@ -80,14 +80,11 @@ class LocalSource:
         """Yield the files that match, in the order of their paths; holds one folder's names at a time.
 
         Raises (the first while iterating):
-            SourceError: the folder isn't there or may not be read, or a matching name isn't UTF-8.
+            SourceError: the folder, or one in it that may hold matching files, isn't there or may not be read.
             ConfigurationError: the pattern can't be read.
         """
         compiled = PathPattern.compiled(pattern)
-        with mapped_errors("list", self.url):
-            if not self._root.is_dir():
-                what = "is no folder" if self._root.exists() else "isn't there"
-                raise SourceError(f"The folder {self._root} {what}: make it, or mend the source's url.")
+        self._check_root()
         return self._walk("", compiled)
 
     def stat(self, path: str) -> SourceFile | None:
@@ -104,11 +101,7 @@ class LocalSource:
             return as_file(path, found) if stat.S_ISREG(found.st_mode) else None
 
     def exists(self, path: str) -> bool:
-        """Say whether there is a file.
-
-        Raises:
-            SourceError: it can't be looked at.
-        """
+        """Say whether there is a file; raises as `stat` does where that can't be told."""
         return self.stat(path) is not None
 
     def open(self, file: SourceFile) -> BinaryIO:
@@ -173,63 +166,19 @@ class LocalSource:
             FileChangedError: the file isn't the listed version any more; nothing was moved.
             SourceError: a name leads out of the folder, the disk is full, or access is denied.
         """
-        with mapped_errors("move", file.path):
-            origin = self._inside(file.path)
-            entry = self._root / file.path
-            try:
-                found = origin.stat()
-                check_version(file, found)
-            except (FileNotFoundError, NotADirectoryError, FileChangedError) as exc:
-                if (taken := self._moved_before(file, destination)) is not None:
-                    return taken
-                if isinstance(exc, FileChangedError):
-                    raise
-                raise changed(file, "is gone") from exc
-            for path in numbered(destination):
-                if path == file.path:
-                    return path
-                target = self._inside(path)
-                self._make_folder(target.parent)
-                if not placed(file, origin, found, target, may_link=not entry.is_symlink()):
-                    continue
-                sync_folder(target.parent)
-                # The last look before the name goes: a newer version under it must stay.
-                with suppress(FileNotFoundError):
-                    if identity(origin.stat()) != identity(found):
-                        raise changed(file, "was replaced while it was moved; the new version stays")
-                    entry.unlink()
-                sync_folder(entry.parent)
-                return path
-        raise AssertionError("numbered() never ends")
+        return self._bring("move", file, destination)
 
     def copy(self, file: SourceFile, destination: str) -> str:
         """Copy the listed version to `destination` or a numbered name beside it; return the path taken.
 
+        The copy keeps the modification time, and shares nothing with the file. Copying again makes no second
+        copy.
+
         Raises:
-            FileChangedError: the file isn't the listed version any more.
+            FileChangedError: the file isn't the listed version any more; nothing was copied.
             SourceError: a name leads out of the folder, the disk is full, or access is denied.
         """
-        with mapped_errors("copy", file.path):
-            origin = self._inside(file.path)
-            try:
-                found = origin.stat()
-            except (FileNotFoundError, NotADirectoryError) as exc:
-                raise changed(file, "is gone") from exc
-            check_version(file, found)
-            for path in numbered(destination):
-                if path == file.path:
-                    return path
-                target = self._inside(path)
-                self._make_folder(target.parent)
-                # No link: who writes into one of the two must not write into the other.
-                if copied(file, origin, found, target):
-                    sync_folder(target.parent)
-                    return path
-        raise AssertionError("numbered() never ends")
-
-    def check(self, *, writes: bool = True) -> tuple[Access, ...]:
-        """Say what may be done here, found out by doing it; nothing is left behind."""
-        return check_access(self, writes=writes)
+        return self._bring("copy", file, destination)
 
     def delete(self, path: str) -> None:
         """Remove a file; an absent one is no fault."""
@@ -241,6 +190,10 @@ class LocalSource:
             except (FileNotFoundError, NotADirectoryError):
                 return
             sync_folder(entry.parent)
+
+    def check(self, *, writes: bool = True) -> tuple[Access, ...]:
+        """Say what may be done here, found out by doing it; nothing is left behind."""
+        return check_access(self, writes=writes)
 
     def close(self) -> None:
         """Do nothing: no file stays open between calls."""
@@ -254,6 +207,48 @@ class LocalSource:
         self.close()
 
     # Parts
+
+    def _bring(self, doing: Literal["move", "copy"], file: SourceFile, destination: str) -> str:
+        with mapped_errors(doing, file.path):
+            origin = self._inside(file.path)
+            entry = self._root / file.path
+            try:
+                found = origin.stat()
+                check_version(file, found)
+            except (FileNotFoundError, NotADirectoryError, FileChangedError) as exc:
+                if (taken := self._brought_before(file, destination)) is not None:
+                    return taken
+                if isinstance(exc, FileChangedError):
+                    raise
+                raise changed(file, "is gone") from exc
+            for path in numbered(destination):
+                if path == file.path:
+                    return path
+                target = self._inside(path)
+                self._make_folder(target.parent)
+                may_link = doing == "move" and not entry.is_symlink()
+                if not placed(file, origin, found, target, may_link=may_link):
+                    continue
+                sync_folder(target.parent)
+                if doing == "copy":
+                    return path
+                # The last look before the name goes: a newer version under it must stay.
+                with suppress(FileNotFoundError):
+                    if identity(origin.stat()) != identity(found):
+                        raise changed(file, "was replaced while it was moved; the new version stays")
+                    entry.unlink()
+                sync_folder(entry.parent)
+                return path
+        raise AssertionError("numbered() never ends")
+
+    def _check_root(self) -> None:
+        with mapped_errors("look at", str(self._root)):
+            try:
+                what = None if stat.S_ISDIR(self._root.stat().st_mode) else "is no folder"
+            except (FileNotFoundError, NotADirectoryError):
+                what = "isn't there"
+        if what is not None:
+            raise SourceError(f"The folder {self._root} {what}: make it, or mend the source's url.")
 
     def _walk(self, folder: str, pattern: PathPattern) -> Iterator[SourceFile]:
         where = self._root / folder
@@ -279,7 +274,11 @@ class LocalSource:
                 yield file
 
     def _listed(self, path: str, entry: os.DirEntry[str]) -> SourceFile | None:
-        checked_path(path)
+        try:
+            checked_path(path)
+        except SourceError as exc:
+            logger.warning("%s: left out of the listing: %s", self.url, exc)
+            return None
         with mapped_errors("look at", path):
             try:
                 if entry.is_symlink() and not self._is_inside(Path(entry.path)):
@@ -311,7 +310,7 @@ class LocalSource:
             each.mkdir(exist_ok=True)
             sync_folder(each.parent)
 
-    def _moved_before(self, file: SourceFile, destination: str) -> str | None:
+    def _brought_before(self, file: SourceFile, destination: str) -> str | None:
         for path in numbered(destination):
             there = self.stat(path)
             if there is None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from fc_connect.errors import ConfigurationError, SourceError
 
-__all__ = ["PARTIAL_MARK", "PathPattern", "checked_path", "numbered"]
+__all__ = ["PARTIAL_MARK", "PathPattern", "checked_path", "numbered", "tidied"]
 
 PARTIAL_MARK: Final = ".fc-partial"
 """End of the names of files that are being written; never listed, whatever the pattern."""
@@ -36,6 +36,11 @@ def checked_path(path: str) -> str:
     except UnicodeEncodeError as exc:
         raise SourceError(f"The file name {path!r} isn't UTF-8: rename the file.") from exc
     return path
+
+
+def tidied(path: str) -> str:
+    """Return `path` without its empty, `.` and `..` parts: what it was probably meant to be."""
+    return "/".join(part for part in path.split("/") if part not in {"", ".", ".."})
 
 
 def numbered(path: str) -> Iterator[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 import random
+import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +21,7 @@ from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import ConfigurationError, SourceError
 from fc_connect.sources.access import check_access
 from fc_connect.sources.base import Access, SourceFile
-from fc_connect.sources.paths import PathPattern, checked_path
+from fc_connect.sources.paths import PARTIAL_MARK, PathPattern, checked_path, tidied
 from fc_connect.sources.s3_errors import code_of, mapped_errors, status_of
 from fc_connect.sources.s3_move import ObjectMove
 from fc_connect.sources.s3_reader import ObjectReader, changed
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["S3Source"]
 
+logger = logging.getLogger(__name__)
+
 _BUFFER: Final = 1 << 18
 
 
@@ -37,8 +41,9 @@ class S3Source:
     """Objects below one prefix. Safe to share between threads.
 
     A version of an object is told by its etag. Objects whose key ends with `/` (the folders that some tools
-    make) are left out. A key with `//`, `.` or `..` between slashes can't be told apart on every kind of source
-    and is refused where it would match. Nothing is asked of the store before the first call.
+    make) are left out. A key with `//`, `.` or `..` between slashes can't be told apart on every kind of source:
+    a listing leaves it out with a warning, anything else refuses it. Nothing is asked of the store before the
+    first call.
 
     `write` without `overwrite` and `move` rely on the store's conditional requests (`If-None-Match`), besides a
     look beforehand. Where a store ignores these, two processes that create one name in the same instant may both
@@ -150,12 +155,19 @@ class S3Source:
                 page = self._client.list_objects_v2(**request)
             for item in page.get("Contents", ()):
                 path = item["Key"].removeprefix(self._prefix)
-                if path and not path.endswith("/") and pattern.matches(path):
+                if path and not path.endswith("/") and self._is_listed(path, pattern):
                     yield SourceFile(
-                        path=checked_path(path),
+                        path=path,
                         size=item["Size"],
                         last_modified=item["LastModified"].astimezone(UTC),
                         etag=item["ETag"].strip('"'),
+                    )
+            for folder in page.get("CommonPrefixes", ()):
+                if f"/{folder['Prefix']}".endswith("//"):
+                    logger.warning(
+                        "s3://%s/: keys that begin with %r are left out: a path can't have an empty part. Rename them.",
+                        self._bucket,
+                        folder["Prefix"],
                     )
             if not page.get("IsTruncated"):
                 return
@@ -166,17 +178,24 @@ class S3Source:
                 )
             request["ContinuationToken"] = page["NextContinuationToken"]
 
+    def _is_listed(self, path: str, pattern: PathPattern) -> bool:
+        is_odd = "//" in path or path.startswith("/") or "/." in f"/{path}"
+        if not pattern.matches(tidied(path) if is_odd else path):
+            return False
+        try:
+            checked_path(path)
+        except SourceError as exc:
+            logger.warning("%s: left out of the listing: %s", self.url, exc)
+            return False
+        return True
+
     def stat(self, path: str) -> SourceFile | None:
         """Return the file as it is now, or None where there is none (or no bucket: HEAD doesn't tell)."""
         head = self._head(path)
         return None if head is None else _as_file(path, head)
 
     def exists(self, path: str) -> bool:
-        """Say whether there is a file.
-
-        Raises:
-            SourceError: it can't be looked at.
-        """
+        """Say whether there is a file; raises as `stat` does where that can't be told."""
         return self.stat(path) is not None
 
     def open(self, file: SourceFile) -> BinaryIO:
@@ -237,27 +256,35 @@ class S3Source:
             FileChangedError: the object isn't the listed version any more; the newer one stays.
             SourceError: access denied.
         """
-        move, path = self._placed(file, destination)
+        move = self._placing(file)
+        self._key(destination)
+        with self._naming:
+            path = move.place(destination)
         move.remove_origin()
         return path
 
     def copy(self, file: SourceFile, destination: str) -> str:
-        """Copy the listed version inside the store, to `destination` or a numbered name beside it; return which.
+        """Copy the listed version to `destination` or a numbered name beside it; return the path taken.
+
+        Inside the store, and marked as a move is: copying again makes no second copy.
 
         Raises:
             FileChangedError: the object isn't the listed version any more.
             SourceError: access denied.
         """
-        return self._placed(file, destination)[1]
-
-    def check(self, *, writes: bool = True) -> tuple[Access, ...]:
-        """Say what may be done here, found out by doing it; nothing is left behind."""
-        return check_access(self, writes=writes)
+        copy = self._placing(file)
+        self._key(destination)
+        with self._naming:
+            return copy.place(destination)
 
     def delete(self, path: str) -> None:
         """Remove a file; an absent one is no fault. A bucket with versions keeps the old ones."""
         with mapped_errors(f"delete {self.url}{path}"):
             self._client.delete_object(Bucket=self._bucket, Key=self._key(path))
+
+    def check(self, *, writes: bool = True) -> tuple[Access, ...]:
+        """Say what may be done here. No object is made: an upload is begun and abandoned, and nobody is told."""
+        return check_access(self, writes=writes, write=self._check_writing)
 
     def close(self) -> None:
         """Close the connections."""
@@ -276,10 +303,28 @@ class S3Source:
     def _key(self, path: str) -> str:
         return self._prefix + checked_path(path)
 
-    def _placed(self, file: SourceFile, destination: str) -> tuple[ObjectMove, str]:
+    def _check_writing(self) -> str:
+        path = f".check.{secrets.token_hex(6)}{PARTIAL_MARK}"
+        where: Any = {"Bucket": self._bucket, "Key": self._key(path)}
+        with mapped_errors(f"write to {self.url}"):
+            begun = self._client.create_multipart_upload(**where)
+            self._client.abort_multipart_upload(**where, UploadId=begun["UploadId"])
+        with mapped_errors(f"remove from {self.url}"):
+            try:
+                # A condition that nothing fulfils: a plain removal leaves a mark in a bucket with versions.
+                made = self._client.delete_object(**where, IfMatch='"none"')
+            except ClientError as exc:
+                if status_of(exc) not in {404, 412} and code_of(exc) != "NotImplemented":
+                    raise
+            else:
+                if made.get("DeleteMarker") and made.get("VersionId"):  # a store that ignores conditions
+                    self._client.delete_object(**where, VersionId=made["VersionId"])
+        return "an upload was begun and abandoned, and a removal would be allowed"
+
+    def _placing(self, file: SourceFile) -> ObjectMove:
         if file.etag is None:
             file = replace(file, etag=self._etag_of(file))
-        move = ObjectMove(
+        return ObjectMove(
             self._client,
             self._bucket,
             self._prefix,
@@ -288,9 +333,6 @@ class S3Source:
             head=self._head,
             max_copy_bytes=self._max_copy_bytes,
         )
-        self._key(destination)
-        with self._naming:
-            return move, move.place(destination)
 
     def _head(self, path: str) -> Any | None:
         with mapped_errors(f"look at {self.url}{path}"):

@@ -124,6 +124,10 @@ class SourceConformance:
         with pytest.raises(SourceError, match="isn't a path below"):
             source.move(file, path)
         with pytest.raises(SourceError, match="isn't a path below"):
+            source.copy(file, path)
+        with pytest.raises(SourceError, match="isn't a path below"):
+            source.exists(path)
+        with pytest.raises(SourceError, match="isn't a path below"):
             source.delete(path)
         assert [each.path for each in source.list("**/*")] == ["a.csv"]
 
@@ -290,12 +294,36 @@ class SourceConformance:
         assert kept == {"in/a.csv": b"content", "kept/a.csv": b"other", "kept/a-1.csv": b"content"}
 
     def test_a_copy_done_again_is_not_a_second_one(self, source: Source) -> None:
+        source.write("kept/a.csv", b"older")
         file = source.write("a.csv", b"content")
 
-        paths = [source.copy(file, "kept/a.csv") for _ in range(2)]
+        paths = {source.copy(file, "kept/a.csv") for _ in range(3)}
 
-        assert paths == ["kept/a.csv", "kept/a.csv"]
-        assert len(list(source.list("**/*"))) == 2
+        assert paths == {"kept/a-1.csv"}
+        assert len(list(source.list("kept/*"))) == 2
+
+    def test_a_copy_done_again_after_the_file_went_returns_its_path(self, source: Source) -> None:
+        file = source.write("a.csv", b"content")
+        first = source.copy(file, "kept/a.csv")
+        source.delete("a.csv")
+
+        assert source.copy(file, "kept/a.csv") == first
+
+    def test_a_copy_onto_itself_changes_nothing(self, source: Source) -> None:
+        file = source.write("a.csv", b"one")
+
+        assert source.copy(file, "a.csv") == "a.csv"
+        assert list(source.list("**")) == [file]
+
+    def test_a_copy_and_its_file_go_ways_of_their_own(self, source: Source) -> None:
+        file = source.write("a.csv", b"one")
+        copy = source.stat(source.copy(file, "kept/a.csv"))
+        assert copy is not None
+
+        paths = [source.move(file, "done/a.csv"), source.move(copy, "older/a.csv")]
+
+        assert paths == ["done/a.csv", "older/a.csv"]
+        assert [each.path for each in source.list("**/*")] == paths
 
     def test_a_newer_version_is_not_copied(self, source: Source) -> None:
         listed = source.write("a.csv", b"one")
