@@ -21,17 +21,8 @@ def open_pipeline_source(config: PipelineConfig) -> Source:
         ConfigurationError: the URL, or an option of it, can't be used.
     """
     source = config.source
-    options: dict[str, Any] = {
-        "endpoint_url": source.endpoint_url,
-        "region": source.region,
-        "access_key_id": _revealed(source.access_key_id),
-        "secret_access_key": _revealed(source.secret_access_key),
-        "session_token": _revealed(source.session_token),
-        "profile": source.profile,
-        "path_style": source.path_style or None,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    return open_source(source.url, base=config.base_dir, **given)
+    options = {name: _revealed(value) for name, value in source.options().items()}
+    return open_source(source.url, base=config.base_dir, **options)
 
 
 def open_client(
@@ -69,5 +60,5 @@ def open_client(
     )
 
 
-def _revealed(secret: Any) -> str | None:
-    return None if secret is None else str(secret.get_secret_value())
+def _revealed(value: Any) -> Any:
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value

@@ -19,6 +19,7 @@ from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import ConfigurationError, FCConnectError, MappingError, SourceError
 from fc_connect.fluent import FluentClient
 from fc_connect.formats import BadRecord, Format, Place, Records, open_format
+from fc_connect.formats.packed import PackedFormat
 from fc_connect.kv import Guarantee, KVStore, open_kv
 from fc_connect.mapping import (
     CompatMapping,
@@ -201,7 +202,12 @@ class Pipeline:
         """The reader of the files."""
         config = self.config.format
         options = config.model_dump(exclude={"type", *config.packing}, exclude_defaults=True)
-        return open_format(config.type, **options)
+        return PackedFormat(
+            open_format(config.type, **options),
+            compression=config.compression,
+            max_unpacked_bytes=config.max_unpacked_bytes,
+            max_ratio=config.max_ratio,
+        )
 
     @property
     def spool_folder(self) -> Path:

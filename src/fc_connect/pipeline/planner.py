@@ -259,6 +259,7 @@ class _Reading:
         self._hashing = HashingReader(stream)
         self._rejects = rejects
         self._records: Records | None = None
+        self._buffered: BinaryIO | None = None
         self.read = 0
 
     @property
@@ -288,7 +289,8 @@ class _Reading:
             self._planner.limit,
         )
         point("source.opened")
-        buffered = io.BufferedReader(self._hashing, buffer_size=1 << 18)
+        # Kept, since it closes what it reads when nobody does: the end is still to be read then.
+        buffered = self._buffered = io.BufferedReader(self._hashing, buffer_size=1 << 18)
         records = self._records = planner.format.read(buffered, path=self._path, wanted=planner.wanted)
         mapper = planner.make_mapper(records)
         read = 0

@@ -20,9 +20,9 @@ from fc_connect.pipeline.config.models import (
     PipelineConfig,
     RejectsConfig,
     RetryConfig,
-    SourceConfig,
     TargetConfig,
 )
+from fc_connect.pipeline.config.sources import SourceConfig
 from fc_connect.pipeline.config.values import RejectLimit
 
 __all__ = [

@@ -22,15 +22,14 @@ from pydantic import (
 from fc_connect.pipeline.config.checks import (
     folder_below,
     mapping_or_path,
-    marker_name,
     resolvers_place,
     revealed_state,
     store_address,
     web_address,
-    without_password,
 )
 from fc_connect.pipeline.config.formats import AnyFormatConfig, CSVFormatConfig
 from fc_connect.pipeline.config.section import Fault, Section
+from fc_connect.pipeline.config.sources import SourceConfig
 from fc_connect.pipeline.config.values import (
     Count,
     Duration,
@@ -54,56 +53,8 @@ __all__ = [
     "PipelineConfig",
     "RejectsConfig",
     "RetryConfig",
-    "SourceConfig",
     "TargetConfig",
 ]
-
-
-class SourceConfig(Section):
-    """Where files come from."""
-
-    url: Annotated[Text, AfterValidator(without_password)]
-    """A folder (relative to this file), `file:///path`, or `s3://bucket/prefix/`."""
-    pattern: Text = "*"
-    """Which files: `*` and `?` stay within a folder, `**/` spans folders, `{a,b}` are alternatives."""
-    fingerprint: Literal["auto", "etag", "mtime", "sha256", "name"] = "auto"
-    """What tells one version of a file from another. `name`: a file counts once, whatever becomes of it."""
-    min_age: Duration = timedelta(0)
-    """Leave files alone that changed less than so long ago: they may still be written to."""
-    settle: Duration = timedelta(0)
-    """Look at new files twice, so long apart, and leave those alone that have changed in between."""
-    marker: Annotated[Text, AfterValidator(marker_name)] | None = None
-    """Take a file once a marker lies beside it that is no older: `.done` stands for `{name}.done`; by `{stem}.done` the
-    marker of `a.csv` is `a.done`."""
-    changed: Literal["process", "skip", "fail"] = "process"
-    """What to do with a new version of a file that was begun or finished before."""
-    same_content: Literal["process", "skip"] = "process"
-    """What to do with a file that has the very content of one that was delivered."""
-    endpoint_url: Annotated[str, AfterValidator(web_address)] | None = None
-    """Of an S3 server other than Amazon's."""
-    region: Text | None = None
-    """Of the bucket."""
-    access_key_id: Secret | None = None
-    """For S3; without it the usual places are asked (environment, profile, role)."""
-    secret_access_key: Secret | None = None
-    """Belongs to `access_key_id`."""
-    session_token: Secret | None = None
-    """Of temporary credentials."""
-    profile: Text | None = None
-    """Name of an AWS profile."""
-    path_style: Flag = False
-    """Address buckets by path, as many S3-like servers want it."""
-
-    @classmethod
-    def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
-        key, secret = given.get("access_key_id"), given.get("secret_access_key")
-        if (key is None) != (secret is None):
-            missing = "access_key_id" if key is None else "secret_access_key"
-            yield missing, "is missing: access_key_id and secret_access_key belong together"
-        if given.get("session_token") is not None and key is None and secret is None:
-            yield "session_token", "needs access_key_id and secret_access_key"
-        if key is not None and given.get("profile") is not None:
-            yield "profile", "can't be used together with access_key_id: give one of them"
 
 
 class BatchTargetConfig(Section):
