@@ -1,0 +1,236 @@
+"""How a Parquet file lies on disk, as far as it must be known before a library may read it.
+
+The library believes what a file says of itself: a page that announces 2 GB is given 2 GB, and a schema of a hundred
+thousand levels overflows the stack. So the frame, the depth of the schema, and the size of every page that will be
+read are looked at first. All of it is in the compact protocol of Thrift
+(https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md); the structs are those of
+https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+from fc_connect.errors import ParseError
+
+__all__ = ["ChunkPages", "chunk_pages", "footer_size"]
+
+_MAGIC: Final = b"PAR1"
+_ENCRYPTED: Final = b"PARE"
+_MAX_FOOTER: Final = 64 << 20
+_MAX_DEPTH: Final = 64
+_MAX_HEADER: Final = 1 << 20  # of a page; it may hold the least and the greatest value
+
+
+class _MalformedError(ValueError):
+    """The bytes aren't what Thrift writes."""
+
+
+def footer_size(file: BinaryIO, *, path: str) -> int:
+    """Return how many bytes the file says about itself, having looked at its frame and its schema.
+
+    Raises:
+        ParseError: it is no Parquet file, is cut off or encrypted, or its schema is nested too deeply.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(4)
+    if not head:
+        raise ParseError("is empty: even a Parquet file of no records isn't.", path=path)
+    if head not in {_MAGIC, _ENCRYPTED}:
+        raise ParseError(f"isn't a Parquet file: it begins with {head!r}, not {_MAGIC!r}.", path=path)
+    file.seek(max(size - 8, 0))
+    tail = file.read(8)
+    if head == _ENCRYPTED or tail[4:] == _ENCRYPTED:
+        raise ParseError("is encrypted. Have it sent without.", path=path)
+    if size < 12 or tail[4:] != _MAGIC:
+        raise ParseError(
+            f"is cut off, or isn't a Parquet file: it should end with {_MAGIC!r}, and ends with {tail[4:]!r} "
+            f"at byte {size:,}. Have it sent again.",
+            path=path,
+        )
+    length = int.from_bytes(tail[:4], "little")
+    if length > size - 12:
+        raise ParseError(
+            f"is damaged: its footer should be {length:,} bytes long, and the file has {size:,}. "
+            "Have it sent again.",
+            path=path,
+        )
+    if length > _MAX_FOOTER:
+        raise ParseError(
+            f"has a footer of {length:,} bytes; at most {_MAX_FOOTER:,} are read. "
+            "Have it written with larger row groups, or as several files.",
+            path=path,
+        )
+    file.seek(size - 8 - length)
+    try:
+        _check_footer(file.read(length), path)
+    except _MalformedError as exc:
+        raise ParseError(f"has a damaged footer ({exc}). Have it sent again.", path=path) from exc
+    file.seek(0)
+    return length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkPages:
+    """The pages of one column in one row group."""
+
+    largest: int
+    """Bytes, unpacked."""
+    dictionary_bytes: int
+    dictionary_values: int
+
+
+def chunk_pages(file: BinaryIO, *, start: int, values: int, where: str, path: str) -> ChunkPages:
+    """Walk over the headers of the pages from byte `start` on, until they hold so many values.
+
+    Raises:
+        ParseError: one can't be read, or lies beyond the end of the file.
+    """
+    size = file.seek(0, io.SEEK_END)
+    largest = dictionary_bytes = dictionary_values = seen = 0
+    at = start
+    while seen < values:
+        try:
+            header, length = _page_header(file, at)
+            unpacked, packed = _size(header, 2), _size(header, 3)
+            data = header.get(5) or header.get(8)
+            if data is not None:
+                seen += _size(data, 1)
+            elif 7 in header:
+                dictionary_bytes, dictionary_values = unpacked, _size(header[7], 1)
+        except _MalformedError as exc:
+            raise ParseError(
+                f"{where}: the header of a page at byte {at:,} is damaged ({exc}). Have it sent again.", path=path
+            ) from exc
+        at += length + packed
+        if at > size:
+            raise ParseError(
+                f"{where}: a page ends at byte {at:,}, and the file at {size:,}. Have it sent again.", path=path
+            )
+        largest = max(largest, unpacked, packed)
+    return ChunkPages(largest=largest, dictionary_bytes=dictionary_bytes, dictionary_values=dictionary_values)
+
+
+def _page_header(file: BinaryIO, at: int) -> tuple[dict[int, Any], int]:
+    """Return a page's header, and how many bytes it takes."""
+    window = 256
+    while True:
+        file.seek(at)
+        data = file.read(window)
+        try:
+            thrift = _Thrift(data)
+            return thrift.struct(), thrift.at
+        except IndexError as exc:
+            if len(data) < window or window >= _MAX_HEADER:
+                raise _MalformedError("it doesn't end") from exc
+            window *= 16
+
+
+def _size(struct: Any, field: int) -> int:
+    value = struct.get(field) if isinstance(struct, dict) else None
+    if not isinstance(value, int) or value < 0:
+        raise _MalformedError(f"field {field} is {value!r}")
+    return value
+
+
+def _check_footer(footer: bytes, path: str) -> None:
+    try:
+        fields = dict(_Thrift(footer).fields())
+    except IndexError as exc:
+        raise _MalformedError("it ends too early") from exc
+    if 8 in fields:  # the footer is plain, but columns aren't
+        raise ParseError("is encrypted. Have it sent without.", path=path)
+    depth = _depth(fields.get(2))
+    if depth > _MAX_DEPTH:
+        raise ParseError(f"has columns nested {depth:,} deep; at most {_MAX_DEPTH} are read.", path=path)
+
+
+def _depth(schema: Any) -> int:
+    """Return how deeply columns are nested: the schema is a list of nodes, each with the number of those in it."""
+    if not isinstance(schema, list) or not all(isinstance(node, dict) for node in schema):
+        raise _MalformedError("it has no schema")
+    left: list[int] = []  # of the nodes that the next one lies in: how many each still has
+    deepest = 0
+    for node in schema:
+        while left and left[-1] == 0:
+            left.pop()
+        if left:
+            left[-1] -= 1
+        children = node.get(5, 0)
+        if isinstance(children, int) and children > 0:
+            left.append(children)
+            deepest = max(deepest, len(left))
+    return deepest
+
+
+class _Thrift:
+    """Reads values of the compact protocol; IndexError where the bytes end too early."""
+
+    _DEPTH = 16  # of structs in structs: those of Parquet need six
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.at = 0
+
+    def struct(self, depth: int = 0) -> dict[int, Any]:
+        """Read a struct, by the numbers of its fields."""
+        return dict(self.fields(depth))
+
+    def fields(self, depth: int = 0) -> Iterator[tuple[int, Any]]:
+        """Yield the number and the value of each field."""
+        if depth > self._DEPTH:
+            raise _MalformedError("structs are nested too deeply")
+        number = 0
+        while head := self._byte():
+            number = number + (head >> 4) if head >> 4 else self._zigzag()
+            kind = head & 0x0F
+            yield number, kind == 1 if kind in {1, 2} else self._value(kind, depth)
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if kind in {1, 2, 3}:  # a boolean in a list, or a byte
+            return self._byte()
+        if kind in {4, 5, 6}:
+            return self._zigzag()
+        if kind == 7:
+            return self._bytes(8)
+        if kind == 8:
+            return self._bytes(self._varint())
+        if kind in {9, 10}:
+            head = self._byte()
+            count = head >> 4 if head >> 4 < 15 else self._varint()
+            if count > len(self._data) - self.at:
+                raise IndexError
+            return [self._value(head & 0x0F, depth + 1) for _ in range(count)]
+        if kind == 12:
+            return self.struct(depth + 1)
+        raise _MalformedError(f"a value of type {kind}")
+
+    def _byte(self) -> int:
+        value = self._data[self.at]
+        self.at += 1
+        return value
+
+    def _bytes(self, size: int) -> bytes:
+        if size > len(self._data) - self.at:
+            raise IndexError
+        self.at += size
+        return self._data[self.at - size : self.at]
+
+    def _varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+            if shift > 63:
+                raise _MalformedError("a number of too many bytes")
+
+    def _zigzag(self) -> int:
+        value = self._varint()
+        return (value >> 1) ^ -(value & 1)
