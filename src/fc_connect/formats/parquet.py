@@ -30,6 +30,7 @@ _BATCH_ROWS = 1024
 _BATCH_BYTES = 8 << 20
 _READ_BYTES = 1 << 16
 _RAW_CHARACTERS = 1000
+_MOST_REASONS = 5
 
 
 class ParquetFormat:
@@ -61,9 +62,7 @@ class ParquetFormat:
         self.binary: Literal["text", "base64"] = binary
         self.max_page_bytes = max_page_bytes
 
-    def read(
-        self, stream: BinaryIO, *, path: str, wanted: Collection[str] | None = None
-    ) -> ParquetRecords:
+    def read(self, stream: BinaryIO, *, path: str, wanted: Collection[str] | None = None) -> ParquetRecords:
         """Read all of `stream` onto disk, then its schema; the caller closes it.
 
         Raises:
@@ -199,7 +198,9 @@ class ParquetRecords:
         if not reasons:
             return row
         raw = ", ".join(f"{name}: {_shown(value)}" for name, value in named)[:_RAW_CHARACTERS]
-        return BadRecord(place=Place(record=self._record + 1), reason=listed(reasons), raw=raw)
+        return BadRecord(
+            place=Place(record=self._record + 1), reason="; ".join(reasons[:_MOST_REASONS]), raw=raw
+        )
 
     def _batches(self, group: int, size: int, where: str) -> Iterator[tuple[Any, Any]]:
         def batches(**options: Any) -> Iterator[Any]:

@@ -1,8 +1,8 @@
 """How a Parquet file lies on disk, as far as it must be known before a library may read it.
 
-The library believes what a file says of itself: a page that announces 2 GB is given 2 GB, and a schema of a hundred
-thousand levels overflows the stack. So the frame, the depth of the schema, and the size of every page that will be
-read are looked at first. All of it is in the compact protocol of Thrift
+The library believes what a file says of itself: a page that announces 2 GB is given 2 GB. And it ends the process where
+columns are encrypted and the footer isn't. So the frame, the footer, and the header of every page that will be read are
+looked at first. All of it is in the compact protocol of Thrift
 (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md); the structs are those of
 https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
 """
@@ -20,8 +20,7 @@ __all__ = ["ChunkPages", "chunk_pages", "footer_size"]
 
 _MAGIC: Final = b"PAR1"
 _ENCRYPTED: Final = b"PARE"
-_MAX_FOOTER: Final = 64 << 20
-_MAX_DEPTH: Final = 64
+_MAX_FOOTER: Final = 16 << 20
 _MAX_HEADER: Final = 1 << 20  # of a page; it may hold the least and the greatest value
 
 
@@ -30,10 +29,10 @@ class _MalformedError(ValueError):
 
 
 def footer_size(file: BinaryIO, *, path: str) -> int:
-    """Return how many bytes the file says about itself, having looked at its frame and its schema.
+    """Return how many bytes the file says about itself, having looked at its frame and its footer.
 
     Raises:
-        ParseError: it is no Parquet file, is cut off or encrypted, or its schema is nested too deeply.
+        ParseError: it is no Parquet file, is cut off or encrypted.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -104,12 +103,14 @@ def chunk_pages(file: BinaryIO, *, start: int, values: int, where: str, path: st
                 dictionary_bytes, dictionary_values = unpacked, _size(header[7], 1)
         except _MalformedError as exc:
             raise ParseError(
-                f"{where}: the header of a page at byte {at:,} is damaged ({exc}). Have it sent again.", path=path
+                f"{where}: the header of a page at byte {at:,} is damaged ({exc}). Have it sent again.",
+                path=path,
             ) from exc
         at += length + packed
         if at > size:
             raise ParseError(
-                f"{where}: a page ends at byte {at:,}, and the file at {size:,}. Have it sent again.", path=path
+                f"{where}: a page ends at byte {at:,}, and the file at {size:,}. Have it sent again.",
+                path=path,
             )
         largest = max(largest, unpacked, packed)
     return ChunkPages(largest=largest, dictionary_bytes=dictionary_bytes, dictionary_values=dictionary_values)
@@ -144,27 +145,6 @@ def _check_footer(footer: bytes, path: str) -> None:
         raise _MalformedError("it ends too early") from exc
     if 8 in fields:  # the footer is plain, but columns aren't
         raise ParseError("is encrypted. Have it sent without.", path=path)
-    depth = _depth(fields.get(2))
-    if depth > _MAX_DEPTH:
-        raise ParseError(f"has columns nested {depth:,} deep; at most {_MAX_DEPTH} are read.", path=path)
-
-
-def _depth(schema: Any) -> int:
-    """Return how deeply columns are nested: the schema is a list of nodes, each with the number of those in it."""
-    if not isinstance(schema, list) or not all(isinstance(node, dict) for node in schema):
-        raise _MalformedError("it has no schema")
-    left: list[int] = []  # of the nodes that the next one lies in: how many each still has
-    deepest = 0
-    for node in schema:
-        while left and left[-1] == 0:
-            left.pop()
-        if left:
-            left[-1] -= 1
-        children = node.get(5, 0)
-        if isinstance(children, int) and children > 0:
-            left.append(children)
-            deepest = max(deepest, len(left))
-    return deepest
 
 
 class _Thrift:

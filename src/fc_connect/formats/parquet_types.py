@@ -63,7 +63,12 @@ class Conversion:
             return self._extension(kind)
         if types.is_null(kind):
             return lambda array, _: [None] * len(array)
-        if types.is_boolean(kind) or types.is_integer(kind) or types.is_float64(kind) or types.is_float16(kind):
+        if (
+            types.is_boolean(kind)
+            or types.is_integer(kind)
+            or types.is_float64(kind)
+            or types.is_float16(kind)
+        ):
             return lambda array, _: array.to_pylist()
         if types.is_float32(kind):
             return _shortest_floats
@@ -74,7 +79,7 @@ class Conversion:
         if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
             return self._bytes
         if types.is_fixed_size_binary(kind):
-            return self._bytes
+            return _base64  # digests and keys: no program writes text so
         if types.is_dictionary(kind):
             return self._dictionary(self.of(kind.value_type))
         if types.is_timestamp(kind):
@@ -141,10 +146,9 @@ class Conversion:
         return texts
 
     def _bytes(self, array: Any, _: Any) -> list[Any]:
-        stored = array.to_pylist()
-        if self._binary == "text":
-            return self._converted(stored, bytes.decode)
-        return [None if value is None else base64.b64encode(value).decode() for value in stored]
+        if self._binary == "base64":
+            return _base64(array, _)
+        return self._converted(array.to_pylist(), bytes.decode)
 
     def _instants(self, kind: Any) -> Convert:
         epoch = _EPOCH if kind.tz is None else _EPOCH_UTC
@@ -276,6 +280,10 @@ def _split(items: list[Any], lengths: list[int | None]) -> list[Any]:
             lists.append(items[at : at + length])
             at += length
     return lists
+
+
+def _base64(array: Any, _: Any) -> list[Any]:
+    return [None if value is None else base64.b64encode(value).decode() for value in array.to_pylist()]
 
 
 def _shortest_floats(array: Any, _: Any) -> list[Any]:

@@ -155,8 +155,14 @@ class XMLFormatConfig(FormatConfig):
 class ParquetFormatConfig(FormatConfig):
     """Parquet: rows in groups, by column."""
 
+    caps: ClassVar[frozenset[str]] = FormatConfig.caps | {"max_page_bytes"}
+
     type: Literal["parquet"]
     """The kind of file."""
+    binary: Literal["text", "base64"] = "text"
+    """Columns of bytes that aren't said to be text: `text` in UTF-8 all the same, or anything, as `base64`."""
+    max_page_bytes: Annotated[Count, Field(ge=1, le=1 << 31)] = 128 << 20
+    """Of the largest pages of all columns that are read, unpacked: a file with larger ones is refused."""
 
 
 def _type_of(given: Any) -> Any:
