@@ -78,6 +78,13 @@ def test_comments_are_left_out_where_blank_lines_are_bad_records() -> None:
     assert lines_and_rows(content, comment="//", skip_blank_lines=False) == [(4, ["A"]), (5, [""])]
 
 
+def test_a_comment_after_broken_quotes_may_hold_any() -> None:
+    bad, *rows = rows_of('a,b\n"x"y,1\n# 5" pipe\nA,2\n', comment="#")
+
+    assert isinstance(bad, BadRecord)
+    assert rows == [["A", "2"]]
+
+
 def test_without_the_option_a_comment_is_a_record() -> None:
     assert rows_of("#x\nsku\nA\n") == [["sku"], ["A"]]
 

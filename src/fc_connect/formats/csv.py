@@ -230,7 +230,7 @@ class CSVRecords:
         for row in map(dialect.restored, self._reader):
             if self._checks_size and row and max(map(len, row)) > limit:
                 raise self._too_long()
-            if self._broken_at is not None:
+            if row and self._broken_at is not None:
                 lines = self._record_lines(self._begin)
                 if not dialect.is_proper("".join(map(dialect.prepared, lines))):
                     # It may be the tail of the broken value rather than a record: `end",5` after `"a "b`.
@@ -278,7 +278,11 @@ class CSVRecords:
                     continue
                 names = tuple(map(str.strip, self._options.dialect.restored(row)))
                 if problems := problems_of_names(names, self._options.max_columns):
-                    raise ParseError(f"header: {'; '.join(problems)}.", path=self._path, line=line)
+                    raise ParseError(
+                        f"header: {'; '.join(problems)}. Or give the names by `columns`, and `skip_rows: {line}`.",
+                        path=self._path,
+                        line=line,
+                    )
                 if missing := [name for name in self._options.required if name not in names]:
                     raise ParseError(
                         f"header: lacks {listed(list(map(repr, missing)))}; there is "

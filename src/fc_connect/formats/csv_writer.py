@@ -25,7 +25,7 @@ __all__ = ["CSVRecordWriter", "CSVWriter"]
 _FLUSH_BYTES: Final = 1 << 16
 
 # What OWASP names as beginnings of formulas, with their wide forms: https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA: Final = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_FORMULA_STARTS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -39,7 +39,7 @@ class CSVWriter:
         quotechar: one character around values that hold delimiters, quotes or line ends.
         line_end: of each record.
         header: whether the first line names the columns.
-        encoding: by Python's name.
+        encoding: by Python's name; `utf-16` and `utf-32` are written little-endian, with their mark.
         bom: begin with a byte order mark, as Excel wants UTF-8; UTF-16 and UTF-32 have one anyway.
         quote: `all` values, or those that need it.
         formula_guard: put `'` before a text that a spreadsheet would take for a formula: it begins with =, +, -, @,
@@ -96,7 +96,9 @@ class CSVWriter:
         else:
             if bom and not self.encoding.startswith("utf-"):
                 problems.append(f"bom: {encoding} has no byte order mark")
-            bom = bom or codecs.lookup(encoding).name == "utf-8-sig"
+            bom = bom or self.encoding in {"utf-16", "utf-32"} or codecs.lookup(encoding).name == "utf-8-sig"
+            if self.encoding in {"utf-16", "utf-32"}:
+                self.encoding += "-le"  # whose codec writes no mark of its own, with every line
         # Without a mapping a key is meant as it stands, dots and all.
         self.paths = (
             {name: tuple(path.split(".")) for name, path in columns.items()}
@@ -111,7 +113,7 @@ class CSVWriter:
         self.quotechar = quotechar
         self.line_end = line_end
         self.header = header
-        self.bom = bom and self.encoding not in {"utf-16", "utf-32"}  # whose codecs write it
+        self.bom = bom
         self.quote = quote
         self.formula_guard = formula_guard
         self.null = null
@@ -129,6 +131,8 @@ class CSVWriter:
         Raises:
             FormatError: it has none.
         """
+        if value.__class__ is str and value[:1] not in _FORMULA_STARTS and value != self.null:
+            return str(value)  # most of all
         if value is None:
             return self.null
         if isinstance(value, str):
@@ -148,7 +152,7 @@ class CSVWriter:
             return plain_text(value)
         if text == self.null != "":
             raise FormatError(f"is the text {text!r}, which stands for no value: set `null` to another.")
-        if self.formula_guard and _FORMULA.match(text) and not _PLAIN_NUMBER.fullmatch(text):
+        if self.formula_guard and text[:1] in _FORMULA_STARTS and not _PLAIN_NUMBER.fullmatch(text):
             return f"'{text}"
         return text
 
@@ -167,7 +171,6 @@ class CSVRecordWriter:
     def __init__(self, options: CSVWriter, stream: BinaryIO) -> None:
         self._options = options
         self._stream = stream
-        self._encoder = codecs.getincrementalencoder(options.encoding)("strict")
         self._line = _Line()
         self._csv = csv.writer(
             self._line,
@@ -181,7 +184,7 @@ class CSVRecordWriter:
         self._waiting_bytes = 0
         self._is_closed = False
         if options.bom:
-            self._waiting.append(self._encoder.encode("\ufeff"))
+            self._waiting.append("\ufeff".encode(options.encoding))
         if options.header:
             self._append(list(options.paths))
 
@@ -200,33 +203,28 @@ class CSVRecordWriter:
                 f"no column reads {listed(sorted(map(repr, unread)))}: name columns for them, or `extra: ignore`."
             )
         cells: list[str] = []
-        for column, path in options.paths.items():
-            try:
-                cells.append(options.cell(_found(record, path)))
-            except FormatError as exc:
-                raise FormatError(f"column {column!r}: {exc}") from exc
+        try:
+            for path in options.paths.values():
+                cells.append(options.cell(record.get(path[0]) if len(path) == 1 else _found(record, path)))
+        except FormatError as exc:
+            column = list(options.paths)[len(cells)]
+            raise FormatError(f"column {column!r}: {exc}") from exc
         self._append(cells)
 
     def _append(self, cells: list[str]) -> None:
+        options = self._options
         self._csv.writerow(cells)
         line = self._line.text
-        if self._options.line_end == "\n":
+        if options.line_end == "\n":
             line = line[:-2] + "\n"
-        state = self._encoder.getstate()
+        if "\0" in line:
+            raise FormatError(self._blamed("\0", cells, "a NUL character, which no CSV file may hold."))
         try:
-            if "\0" in line:
-                raise FormatError(self._blamed("\0", cells, "a NUL character, which no CSV file may hold."))
-            data = self._encoder.encode(line)
+            data = line.encode(options.encoding)
         except UnicodeEncodeError as exc:
-            self._encoder.setstate(state)
             wrong = exc.object[exc.start]
-            raise FormatError(
-                self._blamed(
-                    wrong,
-                    cells,
-                    f"{wrong!r}, which {self._options.encoding} can't hold: `encoding: utf-8` can.",
-                )
-            ) from exc
+            reason = f"{wrong!r}, which {options.encoding} can't hold: `encoding: utf-8` can."
+            raise FormatError(self._blamed(wrong, cells, reason)) from exc
         self._waiting.append(data)
         self._waiting_bytes += len(data)
         if self._waiting_bytes >= _FLUSH_BYTES:
