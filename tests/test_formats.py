@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 
 from fc_connect.errors import ConfigurationError
-from fc_connect.formats import open_format
+from fc_connect.formats import Format, WriteFormat, open_format
 from fc_connect.formats.csv import CSVFormat
+from fc_connect.formats.csv_writer import CSVWriter
+from fc_connect.formats.json import JSONFormat
+from fc_connect.formats.json_writer import JSONWriter, NDJSONWriter
+from fc_connect.formats.ndjson import NDJSONFormat
+from fc_connect.formats.packed import PackedFormat
+from fc_connect.formats.xml import XMLFormat
+from fc_connect.formats.xml_writer import XMLWriter
 
 
 def test_a_format_is_opened_by_its_name() -> None:
@@ -24,3 +31,23 @@ def test_an_unknown_format_lists_the_known_ones() -> None:
 def test_an_unknown_option_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match=r"no option 'separator'\. Known: delimiter, quotechar"):
         open_format("csv", separator=";")
+
+
+def test_every_reader_and_writer_is_what_the_protocols_say() -> None:
+    # The registry knows them by name alone, so it is here that the types are compared.
+    readers: list[Format] = [
+        CSVFormat(),
+        JSONFormat(),
+        NDJSONFormat(),
+        XMLFormat(records="a"),
+        PackedFormat(CSVFormat()),
+    ]
+    writers: list[WriteFormat] = [
+        CSVWriter(columns=["a"]),
+        JSONWriter(),
+        NDJSONWriter(),
+        XMLWriter(),
+    ]
+
+    assert all(callable(each.read) for each in readers)
+    assert all(callable(each.write) for each in writers)
