@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shlex
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import graphql
+import pyarrow
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 
@@ -648,6 +651,35 @@ def test_records_are_taken_from_where_one_says(folder: Path) -> None:
     assert (found["records"], [each["path"] for each in found["fields"]]) == (2, ["a"])
 
 
+def test_a_sample_is_read_as_a_run_reads_it_whatever_its_format(folder: Path) -> None:
+    (folder / "a.csv.gz").write_bytes(gzip.compress(b"sku;qty\n001;1\n002;2\n"))
+    (folder / "a.json").write_text(
+        '{"data": {"items": [{"sku": "001", "qty": 1}, {"sku": "002", "qty": 2}]}}'
+    )
+    (folder / "a.jsonl").write_text('{"sku": "001", "qty": 1}\n{"sku": "002", "qty": 2}\n')
+    (folder / "a.xml").write_text("<s><i><sku>001</sku><qty>1</qty></i><i><sku>002</sku><qty>2</qty></i></s>")
+    table = pyarrow.table({"sku": ["001", "002"], "qty": [1, 2]})
+    pyarrow.parquet.write_table(table, folder / "a.parquet")
+
+    found = [
+        json.loads(fc("mapping", "analyze", path.name, "--json").stdout) for path in sorted(folder.iterdir())
+    ]
+
+    assert [each["format"] for each in found] == ["csv", "json", "ndjson", "parquet", "xml"]
+    assert [each["recordsAt"] for each in found] == ["", "data.items", "", "", "s.i"]
+    for each in found:
+        assert (each["records"], each["badRecords"]) == (2, 0)
+        assert [field["path"] for field in each["fields"]] == ["sku", "qty"]
+
+
+def test_records_of_a_document_are_told_by_names_alone(folder: Path) -> None:
+    (folder / "o.json").write_text("{}")
+
+    found = fc("mapping", "analyze", "o.json", "--at", "a[0]")
+
+    assert "--at a[0]: expected names with dots between them" in str(found.exception)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -655,13 +687,15 @@ def test_records_are_taken_from_where_one_says(folder: Path) -> None:
         ("a.csv", b"a,a\n1,2\n", "same name"),
         ("a.csv", b"a,b\n", "no records"),
         ("a.csv", b"\xff\xfe\x00", "encoding|decoded|byte order|utf"),
-        ("a.json", b"{", "can't be read as json"),
-        ("a.json", b"[" * 100_000, "nested too deeply"),
-        ("a.json", b"[1, 2]", "no records: is int, and no object"),
+        ("a.json", b"{", r"a\.json:1:1: the file ends within"),
+        ("a.json", b"[" * 100_000, r"a\.json:1:2: the file ends within"),
+        ("a.json", b'[{"a":' + b"[" * 1000 + b"]" * 1000 + b"}]", "nested deeper than 100 levels"),
+        ("a.json", b"[1, 2]", "no records: record 1, line 1: is a number, not an object"),
         ("a.ndjson", b"x\ny\n", "no records: line 1: isn't JSON"),
         ("a.xml", b"<a", "isn't XML"),
         ("a.xml", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "entit|Entit|DOCTYPE"),
-        ("a.parquet", b"PAR1", "pip install|can't be read"),
+        ("a.parquet", b"PAR1", "isn't a Parquet file"),
+        ("a.csv", gzip.compress(b"a,b\n1,2\n"), "packed with gzip"),
     ],
 )
 def test_a_source_that_can_not_be_read_is_told(folder: Path, name: str, content: bytes, said: str) -> None:

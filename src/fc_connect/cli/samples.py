@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from fc_connect.errors import ConfigurationError, MissingExtraError
+from fc_connect.errors import ConfigurationError
 from fc_connect.formats import BadRecord, open_format
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ _ENDINGS = {
     ".xml": "xml",
     ".parquet": "parquet",
 }
+_PACKINGS = {".gz", ".zst", ".zip"}
 _MAX_DOCUMENT = 64 * 1024 * 1024
-_MAX_LINE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +82,25 @@ def read_sample(
         ConfigurationError: the file can't be read, or holds no records.
         ParseError: it isn't of its format.
     """
-    kind = file_format or _ENDINGS.get(path.suffix.lower())
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    ending = next((each for each in reversed(suffixes) if each not in _PACKINGS), "")
+    kind = file_format or _ENDINGS.get(ending)
     if kind is None:
         raise ConfigurationError(f"What {path} is can't be told by its name: --format {' | '.join(FORMATS)}")
     from fc_connect.mapping import SourceProfiler
 
     if kind == "csv" and delimiter is None:
-        delimiter = _delimiter_of(path)
+        from fc_connect.formats.detect import detect
+
+        delimiter = detect(_head(path)).delimiter
+    delimiter = delimiter or ","
     is_flat = kind in {"csv", "parquet"}
     profiler = SourceProfiler(is_flat=kind == "csv")
     bad: list[str] = []
     kept: list[dict[str, Any]] = []
     bad_count = 0
     has_more = False
-    source = _Source(path, kind, delimiter=delimiter or ",", encoding=encoding, at=at)
+    source = _Source(path, kind, delimiter=delimiter, encoding=encoding, at=at)
     for each in islice(source.records(), records + 1):
         if profiler.records + bad_count == records:
             has_more = True
@@ -167,92 +172,92 @@ class _Source:
 
     def records(self) -> Iterator[Any]:
         """Yield records as dicts; a text in place of one says why it can't be read."""
-        if self._kind == "parquet":
-            yield from self._parquet()
-            return
-        try:
-            with self._path.open("rb") as stream:
-                match self._kind:
-                    case "csv":
-                        yield from self._csv(stream)
-                    case "ndjson":
-                        yield from _ndjson(stream)
-                    case _:
-                        yield from self._document(stream)
-        except (OSError, ValueError) as exc:
-            if isinstance(exc, OSError):
-                raise ConfigurationError(f"{self._path} can't be read: {exc.strerror or exc}") from exc
-            raise ConfigurationError(f"{self._path} can't be read as {self._kind}: {exc}") from exc
+        if self._kind == "csv":
+            return self._read(delimiter=self._delimiter, encoding=self._encoding)
+        if self._kind == "json":
+            return self._json()
+        return self._xml() if self._kind == "xml" else self._read()
 
-    def _csv(self, stream: BinaryIO) -> Iterator[Any]:
-        found = open_format("csv", delimiter=self._delimiter, encoding=self._encoding)
-        records = found.read(stream, path=str(self._path))
-        columns = records.columns or ()
-        for row in records:
-            if isinstance(row, BadRecord):
-                yield f"{row.place}: {row.reason}"
-            else:
-                yield dict(zip(columns, row, strict=True))
+    def _json(self) -> Iterator[Any]:
+        from fc_connect.mapping import records_in
 
-    def _document(self, stream: BinaryIO) -> Iterator[Any]:
-        raw = stream.read(_MAX_DOCUMENT + 1)
-        if len(raw) > _MAX_DOCUMENT:
-            raise ConfigurationError(
-                f"{self._path} is larger than {_MAX_DOCUMENT >> 20} MiB: give a smaller sample of it."
-            )
-        from fc_connect.mapping import parse_path, read_xml, records_in
-
-        if self._kind == "xml":
-            document: Any = read_xml(raw)
-        else:
-            try:
-                document = json.loads(raw.decode("utf-8-sig"))
-            except RecursionError as exc:
-                raise ConfigurationError(f"{self._path} is nested too deeply.") from exc
         if self._at is not None:
             self.records_at = self._at
-            found = parse_path(self._at).read(document)
-            yield from records_in(found)[0] if isinstance(found, list) else [found]
-            return
-        found, self.records_at = records_in(document)
-        yield from found
+            yield from self._read(records=f"${''.join(f'[{_quoted(step)}]' for step in _steps(self._at))}[*]")
+        elif _head(self._path).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+            yield from self._read()
+        else:
+            self._check_size()
+            for document in self._read(records="$", max_record_bytes=_MAX_DOCUMENT):
+                if isinstance(document, str):
+                    yield document
+                    continue
+                found, self.records_at = records_in(document)
+                yield from found
 
-    def _parquet(self) -> Iterator[Any]:
-        try:
-            import pyarrow.parquet as parquet  # type: ignore[import-not-found, unused-ignore]
-        except ImportError as exc:
-            raise MissingExtraError("Parquet files need pyarrow: pip install pyarrow") from exc
-        try:
-            with parquet.ParquetFile(self._path) as file:
-                for batch in file.iter_batches(batch_size=100):
-                    yield from batch.to_pylist()
-        except (OSError, ValueError) as exc:
-            raise ConfigurationError(f"{self._path} can't be read as parquet: {exc}") from exc
+    def _xml(self) -> Iterator[Any]:
+        from fc_connect.mapping import read_xml, records_in
+
+        if self._at is None:
+            # Which elements are records is told by the whole document; what they are is told by the reader.
+            self._check_size()
+            with _opened(self._path) as stream:
+                _, self.records_at = records_in(read_xml(stream.read(_MAX_DOCUMENT + 1)))
+        else:
+            self.records_at = self._at
+        yield from self._read(
+            records="/".join(_steps(self.records_at)) or "*", max_record_bytes=_MAX_DOCUMENT
+        )
+
+    def _read(self, **options: Any) -> Iterator[Any]:
+        reader = open_format(self._kind, **options)
+        with _opened(self._path) as stream:
+            records = reader.read(stream, path=str(self._path))
+            for record in records:
+                if isinstance(record, BadRecord):
+                    yield f"{record.place}: {record.reason}"
+                else:
+                    yield dict(zip(records.columns, record, strict=True)) if records.columns else record
+
+    def _check_size(self) -> None:
+        if self._path.stat().st_size > _MAX_DOCUMENT:
+            raise ConfigurationError(
+                f"{self._path} is larger than {_MAX_DOCUMENT >> 20} MiB: say where its records are (--at), or give "
+                "a smaller sample of it."
+            )
 
 
-def _ndjson(stream: BinaryIO) -> Iterator[Any]:
-    number = 0
-    while line := stream.readline(_MAX_LINE):
-        number += 1
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if not line.strip():
-            continue
-        if len(line) == _MAX_LINE:
-            yield f"line {number}: is longer than {_MAX_LINE >> 20} MiB"
-            return
-        try:
-            yield json.loads(line)
-        except (ValueError, RecursionError) as exc:
-            yield f"line {number}: isn't JSON: {exc}"
-
-
-def _delimiter_of(path: Path) -> str:
-    """Return the delimiter that a file's first lines look to have; a comma where they have none."""
-    from fc_connect.formats.detect import HEAD_BYTES, detect
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    from fc_connect.formats.compressed import unpacked
 
     try:
         with path.open("rb") as stream:
-            return detect(stream.read(HEAD_BYTES)).delimiter or ","
+            is_parquet = stream.read(4) == b"PAR1"
+            stream.seek(0)
+            # Parquet is read from its end: as it lies there, it needs no copy.
+            yield stream if is_parquet else unpacked(stream, path=str(path))
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be read: {exc.strerror or exc}") from exc
+
+
+def _head(path: Path) -> bytes:
+    from fc_connect.formats.detect import HEAD_BYTES
+
+    with _opened(path) as stream:
+        return stream.read(HEAD_BYTES)
+
+
+def _steps(path: str) -> tuple[str, ...]:
+    """Return the keys that a path goes by."""
+    from fc_connect.mapping import parse_path
+
+    steps = parse_path(path).steps if path else ()
+    names = tuple(step for step in steps or () if isinstance(step, str))
+    if steps is None or len(names) < len(steps):
+        raise ConfigurationError(f"--at {path}: expected names with dots between them, such as orders.order.")
+    return names
+
+
+def _quoted(step: str) -> str:
+    return f'"{step}"' if "'" in step else f"'{step}'"
