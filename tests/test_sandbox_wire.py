@@ -162,12 +162,6 @@ def test_a_request_that_isnt_http_is_answered_in_json(sandbox: Sandbox) -> None:
     assert json.loads(body)["errors"][0]["code"] == "BAD_REQUEST"
 
 
-def test_event_endpoints_arent_there_yet(caller: Caller) -> None:
-    reply = caller.call("POST", "/api/v4.1/event/async", {"name": "x"})
-
-    assert (reply.status, reply.code) == (404, "NOT_FOUND")
-
-
 @pytest.mark.parametrize(
     ("query", "data"),
     [

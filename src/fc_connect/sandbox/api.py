@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from fc_connect.sandbox import graphql
 from fc_connect.sandbox.auth import TokenIssuer
+from fc_connect.sandbox.events import EventDesk
 from fc_connect.sandbox.exchange import Answer, RefusedError, Request, answer
 from fc_connect.sandbox.query import page
 from fc_connect.sandbox.records import BatchRecord, JobRecord
@@ -39,6 +41,7 @@ class FluentAPI:
         page_size: int,
         actions: tuple[str, ...],
         max_graphql_bytes: int,
+        event_outcomes: Mapping[str, str],
     ) -> None:
         self._store = store
         self._tokens = tokens
@@ -47,13 +50,18 @@ class FluentAPI:
         self._page_size = page_size
         self._actions = actions
         self._max_graphql_bytes = max_graphql_bytes
-        job = r"/api/v4\.1/job"
+        self._events = EventDesk(store, outcomes=event_outcomes, page_size=page_size)
+        job, event = r"/api/v4\.1/job", r"/api/v4\.1/event"
         self._routes: list[tuple[re.Pattern[str], dict[str, Call]]] = [
             (re.compile(job), {"POST": self._create_job}),
             (re.compile(rf"{job}/([^/]+)"), {"GET": self._job}),
             (re.compile(rf"{job}/([^/]+)/batch"), {"POST": self._send_batch}),
             (re.compile(rf"{job}/([^/]+)/batch/([^/]+)"), {"GET": self._batch}),
             (re.compile(rf"{job}/([^/]+)/results"), {"GET": self._job_results}),
+            (re.compile(rf"{event}/async"), {"POST": partial(self._events.send, mode="async")}),
+            (re.compile(rf"{event}/sync"), {"POST": partial(self._events.send, mode="sync")}),
+            (re.compile(event), {"GET": self._events.search}),
+            (re.compile(rf"{event}/([^/]+)"), {"GET": self._events.one}),
             (re.compile("/graphql"), {"POST": self._graphql}),
         ]
 

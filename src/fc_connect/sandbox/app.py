@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,6 +18,7 @@ from fc_connect.errors import ConfigurationError, StateError
 from fc_connect.sandbox.api import FluentAPI
 from fc_connect.sandbox.auth import Credentials, TokenIssuer
 from fc_connect.sandbox.control import CONTROL_PREFIX, Control
+from fc_connect.sandbox.events import OUTCOMES
 from fc_connect.sandbox.exchange import SandboxClock, system_clock
 from fc_connect.sandbox.faults import Fault, FaultPlan, FaultState
 from fc_connect.sandbox.log import SandboxLog
@@ -25,6 +26,7 @@ from fc_connect.sandbox.records import (
     BatchRecord,
     DeliverySummary,
     EntityKey,
+    EventRecord,
     JobRecord,
     RequestRecord,
     StockKey,
@@ -60,6 +62,8 @@ class Sandbox:
         list_batches: whether a job's answer lists its batches; Fluent's documentation leaves it open.
         page_size: batches or results in one answer when the client doesn't ask for a `count`.
         actions: what a batch may ask for; Fluent's documentation names UPSERT alone.
+        event_outcomes: what becomes of an event, by its name, such as `FAILED` or `NO_MATCH`; `*` is for all others,
+            and COMPLETE where nothing is said.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Sandbox:
         token_lifetime: timedelta = timedelta(hours=24),
         page_size: int = 100,
         actions: Sequence[str] = ACTIONS,
+        event_outcomes: Mapping[str, str] | None = None,
         clock: SandboxClock = system_clock,
     ) -> None:
         if isinstance(credentials, Credentials):
@@ -89,6 +94,9 @@ class Sandbox:
         self._list_batches = list_batches
         self._page_size = page_size
         self._actions = tuple(actions)
+        self._event_outcomes = dict(event_outcomes or {})
+        if unknown := sorted(set(self._event_outcomes.values()) - set(OUTCOMES)):
+            raise ConfigurationError(f"event_outcomes knows {', '.join(OUTCOMES)}, not {', '.join(unknown)}.")
         self._clock = clock
         self._tokens = TokenIssuer(credentials=credentials or (), lifetime=token_lifetime)
         self._faults = FaultPlan()
@@ -155,6 +163,7 @@ class Sandbox:
             page_size=self._page_size,
             actions=self._actions,
             max_graphql_bytes=MAX_GRAPHQL_BYTES,
+            event_outcomes=self._event_outcomes,
         )
         host, port = self._address
         try:
@@ -209,6 +218,10 @@ class Sandbox:
     def batches(self, *, job_id: str | None = None) -> list[BatchRecord]:
         """Return the accepted batches in the order of acceptance."""
         return self.log.batches(job_id=job_id)
+
+    def events(self) -> list[EventRecord]:
+        """Return the events in the order in which they were taken."""
+        return self.log.events()
 
     def deliveries(self) -> Counter[EntityKey]:
         """Count how often each record was delivered; see `SandboxLog.deliveries`."""

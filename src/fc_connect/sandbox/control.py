@@ -37,6 +37,7 @@ class Control:
             ("GET", "/jobs"): self._jobs,
             ("GET", "/batches"): self._batches,
             ("GET", "/deliveries"): self._deliveries,
+            ("GET", "/events"): self._events,
             ("GET", "/stock"): self._stock,
             ("GET", "/faults"): self._list_faults,
             ("POST", "/faults"): self._inject,
@@ -80,6 +81,9 @@ class Control:
     def _batches(self, request: Request) -> Answer:
         found = self._log.batches(job_id=request.query.get("job_id"))
         return _page("batches", [_plain(asdict(each)) for each in found], request)
+
+    def _events(self, request: Request) -> Answer:
+        return _page("events", [_plain(asdict(each)) for each in self._log.events()], request)
 
     def _deliveries(self, _: Request) -> Answer:
         return answer(asdict(self._log.summary()))

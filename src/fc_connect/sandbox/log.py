@@ -18,6 +18,7 @@ from fc_connect.sandbox.records import (
     Delivery,
     DeliverySummary,
     EntityKey,
+    EventRecord,
     JobRecord,
     RequestRecord,
     StockKey,
@@ -25,9 +26,11 @@ from fc_connect.sandbox.records import (
 )
 from fc_connect.sandbox.store import (
     BATCH_COLUMNS,
+    EVENT_COLUMNS,
     REQUEST_COLUMNS,
     batch_from_row,
     connect,
+    event_from_row,
     faults_from_text,
     from_micros,
     request_from_row,
@@ -83,6 +86,11 @@ class SandboxLog:
             job_id,
         )
         return [batch_from_row(row) for row in rows]
+
+    def events(self) -> list[EventRecord]:
+        """Return the events in the order in which they were taken."""
+        rows = self._rows(f"SELECT {EVENT_COLUMNS} FROM event ORDER BY number")  # noqa: S608
+        return [event_from_row(row) for row in rows]
 
     def entities(self) -> Iterator[Delivery]:
         """Yield every record accepted, in the order applied, one batch in memory at a time."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 __all__ = [
     "BatchRecord",
     "Delivery",
     "DeliverySummary",
     "EntityKey",
+    "EventRecord",
     "JobRecord",
     "RequestRecord",
     "StockKey",
@@ -72,6 +75,21 @@ class BatchRecord:
     """Records of it that were refused on their own."""
     correlation_id: str | None
     body_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """One event that was taken."""
+
+    event_id: str
+    received_at: datetime
+    mode: str
+    """`async` or `sync`."""
+    name: str
+    retailer_id: str
+    status: str
+    """What became of it, such as COMPLETE or NO_MATCH."""
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,22 +18,37 @@ from pathlib import Path
 from typing import Any
 
 from fc_connect.errors import ConfigurationError
-from fc_connect.sandbox.records import BatchRecord, JobRecord, RequestRecord
+from fc_connect.sandbox.records import BatchRecord, EventRecord, JobRecord, RequestRecord
 from fc_connect.sandbox.validation import BatchPayload, RecordFault
 
 __all__ = [
+    "EVENT_COLUMNS",
     "JobTally",
     "SandboxStore",
     "StoredBatch",
     "batch_from_row",
     "connect",
+    "event_from_row",
     "from_micros",
     "request_from_row",
 ]
 
 APPLICATION_ID = 0x46435342  # "FCSB": tells our file from somebody's state
-SCHEMA_VERSION = 1
-SCHEMA = """
+SCHEMA_VERSION = 2
+_EVENTS = """
+CREATE TABLE event (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    at INTEGER NOT NULL,
+    mode TEXT NOT NULL,
+    name TEXT NOT NULL,
+    retailer_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX event_at ON event (at, number);
+"""
+SCHEMA = f"""{_EVENTS}
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
@@ -82,6 +97,7 @@ REQUEST_COLUMNS = (
     "number, at, method, path, query, status, request_id, correlation_id, job_id, batch_id, entities, body_bytes, "
     "body_sha256, fault"
 )
+EVENT_COLUMNS = "id, at, mode, name, retailer_id, status, body"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -168,7 +184,8 @@ class SandboxStore:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == SCHEMA_VERSION:
                 return
-            for statement in filter(str.strip, SCHEMA.split(";")):
+            statements = SCHEMA if version == 0 else _EVENTS  # which version 1 didn't have
+            for statement in filter(str.strip, statements.split(";")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -323,10 +340,45 @@ class SandboxStore:
                 row,
             )
 
-    def reset(self) -> None:
-        """Forget jobs, batches and requests. Numbers go on where they were, so that old ids stay unknown."""
+    def add_event(self, event: EventRecord) -> None:
+        """Store an event: once this returns, it has been taken."""
+        row = (
+            event.event_id,
+            _micros(event.received_at),
+            event.mode,
+            event.name,
+            event.retailer_id,
+            event.status,
+            json.dumps(event.body),
+        )
         with self._transaction() as connection:
-            for table in ("request", "batch", "job"):
+            connection.execute(
+                "INSERT INTO event (id, at, mode, name, retailer_id, status, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+
+    def event(self, event_id: str) -> EventRecord | None:
+        """Return an event, or None."""
+        with self._mutex:
+            row = self._connection.execute(
+                f"SELECT {EVENT_COLUMNS} FROM event WHERE id = ?",  # noqa: S608
+                (event_id,),
+            ).fetchone()
+        return None if row is None else event_from_row(row)
+
+    def events(self, *, since: datetime, until: datetime) -> list[EventRecord]:
+        """Return the events that were taken between two instants, the newest first."""
+        with self._mutex:
+            rows = self._connection.execute(
+                f"SELECT {EVENT_COLUMNS} FROM event WHERE at >= ? AND at <= ? ORDER BY number DESC",  # noqa: S608
+                (_micros(since), _micros(until)),
+            ).fetchall()
+        return [event_from_row(row) for row in rows]
+
+    def reset(self) -> None:
+        """Forget jobs, batches, events and requests. Numbers go on where they were, so that old ids stay unknown."""
+        with self._transaction() as connection:
+            for table in ("request", "batch", "job", "event"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608
 
 
@@ -345,6 +397,20 @@ def batch_from_row(row: Any) -> BatchRecord:
         rejected=rejected,
         correlation_id=correlation_id,
         body_sha256=sha256,
+    )
+
+
+def event_from_row(row: Any) -> EventRecord:
+    """Build an event from the columns of EVENT_COLUMNS."""
+    event_id, at, mode, name, retailer_id, status, body = row
+    return EventRecord(
+        event_id=event_id,
+        received_at=from_micros(at),
+        mode=mode,
+        name=name,
+        retailer_id=retailer_id,
+        status=status,
+        body=json.loads(body),
     )
 
 
