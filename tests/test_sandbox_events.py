@@ -84,15 +84,17 @@ def test_a_search_narrows_and_pages(client: FluentClient) -> None:
 
 def test_a_search_without_times_is_of_the_last_thirty_days() -> None:
     now = datetime.now(UTC)
-    with Sandbox(clock=lambda: now) as sandbox:
-        with FluentClient(base_url=sandbox.url, auth=CREDENTIALS, retailer_id="1") as client:
-            client.events.send(event("O-1"))
-            now = now + timedelta(days=31)
+    with (
+        Sandbox(clock=lambda: now, token_lifetime=timedelta(days=40)) as sandbox,
+        FluentClient(base_url=sandbox.url, auth=CREDENTIALS, retailer_id="1") as client,
+    ):
+        client.events.send(event("O-1"))
+        now = now + timedelta(days=31)
 
-            recent = list(client.events.search())
-            older = list(client.events.search(since=now - timedelta(days=60)))
-            with pytest.raises(FluentAPIError, match="four months"):
-                list(client.events.search(since=now - timedelta(days=200)))
+        recent = list(client.events.search())
+        older = list(client.events.search(since=now - timedelta(days=60)))
+        with pytest.raises(FluentAPIError, match="four months"):
+            list(client.events.search(since=now - timedelta(days=200)))
 
     assert (len(recent), len(older)) == (0, 1)
 
