@@ -27,7 +27,7 @@ _FORMATS: dict[str, tuple[str, str | None, str | None]] = {
     "jsonl": ("ndjson.NDJSONFormat", "json_writer.NDJSONWriter", None),
     "ndjson": ("ndjson.NDJSONFormat", "json_writer.NDJSONWriter", None),
     "xml": ("xml.XMLFormat", "xml_writer.XMLWriter", None),
-    "parquet": ("parquet.ParquetFormat", None, "parquet"),
+    "parquet": ("parquet.ParquetFormat", "parquet_writer.ParquetWriter", "parquet"),
 }
 
 
