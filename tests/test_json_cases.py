@@ -79,6 +79,7 @@ def test_a_case_of_the_original_is_the_same_here_or_otherwise_for_a_reason(case:
     elif isinstance(wanted, str):
         assert wanted in str(found)
     else:
+        assert isinstance(found, list)
         for one, other in zip(found, wanted if isinstance(wanted, list) else [wanted], strict=True):
             assert one.reason.startswith(other) if isinstance(one, BadRecord) else repr(one) == repr(other)
 

@@ -51,7 +51,7 @@ def test_the_array_may_be_further_down() -> None:
 
 
 def test_indented_it_is_as_python_writes_it() -> None:
-    records = [{"a": [1, {"b": "x\ny"}], "c": "d"}, {"e": None}]
+    records: list[dict[str, Any]] = [{"a": [1, {"b": "x\ny"}], "c": "d"}, {"e": None}]
 
     content = written(records, records="$.data.items[*]", indent=2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -214,7 +215,7 @@ def _set(target: dict[str, Any], parts: list[str], value: Any) -> None:
         inner = target.setdefault(part, {})
         if inner is None or inner is ABSENT:
             raise MappingError(f"Cannot set properties of {js.to_string(inner)} (setting '{following}')")
-        if isinstance(inner, str | int | float):
+        if isinstance(inner, str | int | float | Decimal):
             told = f"Cannot create property '{following}' on {type_name(inner)} '{js.to_string(inner)}'"
             raise MappingError(told)
         if not isinstance(inner, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fc_connect.mapping.patterns import compile_pattern
@@ -58,9 +59,11 @@ def _test(config: Condition) -> Callable[[Any], bool]:
 
 def _same(value: Any, expected: Any) -> bool:
     """Compare as a reader of the file would: a CSV has the text `1` where JSON has the number."""
-    if value == expected and isinstance(value, bool) is isinstance(expected, bool):
+    if isinstance(value, bool) is isinstance(expected, bool) and (
+        value == expected or _as_written(value) == _as_written(expected)
+    ):
         return True
-    scalar = str | int | float
+    scalar = str | int | float | Decimal
     if (
         isinstance(value, str) != isinstance(expected, str)
         and isinstance(value, scalar)
@@ -68,3 +71,8 @@ def _same(value: Any, expected: Any) -> bool:
     ):
         return to_string(value) == to_string(expected)
     return False
+
+
+def _as_written(value: Any) -> Any:
+    """Return a number by its digits: 1.1 as a float isn't quite 1.1, but whoever wrote it meant that."""
+    return Decimal(repr(value)) if isinstance(value, float) else value

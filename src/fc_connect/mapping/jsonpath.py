@@ -6,7 +6,9 @@ up after a while: a pattern may come from the record itself, and some take for e
 
 from __future__ import annotations
 
-from functools import lru_cache
+from decimal import Decimal
+from functools import lru_cache, reduce
+from operator import getitem, is_not
 from typing import TYPE_CHECKING, Any, Final
 
 from fc_connect.errors import ConfigurationError, MappingError
@@ -36,10 +38,12 @@ def find(query: str, document: Any, *, max_found: int = MAX_FOUND) -> list[Any]:
     compiled = _compiled(query)
     found: list[Any] = []
     try:
-        for node in compiled.finditer(document):
+        # The engine compares no Decimal with anything, so a filter is shown floats; what it finds is given as it is.
+        shown = _with_floats(document) if "?" in query else document
+        for node in compiled.finditer(shown):
             if len(found) == max_found:
                 raise MappingError(f"The query {_shown(query)} finds more than {max_found:,} values.")
-            found.append(node.value)
+            found.append(node.value if shown is document else reduce(getitem, node.location, document))
     except TimeoutError as exc:
         raise MappingError(
             f"A pattern in the query {_shown(query)} takes more than {_REGEX_SECONDS:g} s."
@@ -47,6 +51,19 @@ def find(query: str, document: Any, *, max_found: int = MAX_FOUND) -> list[Any]:
     except (JSONPathError, RecursionError) as exc:
         raise MappingError(f"The query {_shown(query)} fails on this record: {exc}") from exc
     return found
+
+
+def _with_floats(value: Any) -> Any:
+    """Return the value, or a copy in which every `Decimal` is a float, if there are any."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        changed = {key: _with_floats(inner) for key, inner in value.items()}
+        return changed if any(map(is_not, changed.values(), value.values())) else value
+    if isinstance(value, list):
+        items = list(map(_with_floats, value))
+        return items if any(map(is_not, items, value)) else value
+    return value
 
 
 def is_singular(query: str) -> bool:

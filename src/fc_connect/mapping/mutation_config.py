@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -327,7 +328,7 @@ def _has_more(config: Mapping[str, Any]) -> bool:
 
 def _is_falsy(value: Any) -> bool:
     """Say whether JavaScript takes it for nothing; an empty list or object is something."""
-    return value is None or value is ABSENT or (isinstance(value, str | int | float) and not value)
+    return value is None or value is ABSENT or (isinstance(value, str | int | float | Decimal) and not value)
 
 
 def _is_object(value: Any) -> bool:
