@@ -202,6 +202,16 @@ def test_characters_that_the_encoding_lacks_are_never_replaced() -> None:
         cell("漢", encoding="cp1252")
 
 
+def test_characters_are_not_written_as_others_that_look_alike() -> None:
+    with pytest.raises(FormatError, match="column 'b': holds '¥', which shift_jis can't hold"):
+        cell("100¥", encoding="shift_jis")
+
+
+def test_a_column_whose_name_the_encoding_lacks_is_refused() -> None:
+    with pytest.raises(FormatError, match="column '漢': holds '漢'"):
+        written([], columns=["漢"], encoding="cp1252")
+
+
 def test_what_is_nested_too_deeply_is_refused() -> None:
     value: list[Any] = []
     value.append(value)
@@ -227,8 +237,9 @@ def test_keys_that_no_column_reads_are_refused_unless_they_may_be_ignored() -> N
 def test_none_may_have_a_text_that_nothing_else_has() -> None:
     assert cell(None, null="\\N") == "\\N"
     assert cell("", null="\\N") == ""
-    with pytest.raises(FormatError, match="stands for no value"):
-        cell("\\N", null="\\N")
+    for value in ("\\N", -1):
+        with pytest.raises(FormatError, match="stands for no value"):
+            cell(value, null=str(value))
 
 
 def test_lists_of_plain_values_may_be_joined() -> None:

@@ -99,6 +99,7 @@ class CSVWriter:
             bom = bom or self.encoding in {"utf-16", "utf-32"} or codecs.lookup(encoding).name == "utf-8-sig"
             if self.encoding in {"utf-16", "utf-32"}:
                 self.encoding += "-le"  # whose codec writes no mark of its own, with every line
+            self.is_unicode = self.encoding.startswith("utf-")
         # Without a mapping a key is meant as it stands, dots and all.
         self.paths = (
             {name: tuple(path.split(".")) for name, path in columns.items()}
@@ -122,7 +123,11 @@ class CSVWriter:
         self.extra = extra
 
     def write(self, stream: BinaryIO) -> CSVRecordWriter:
-        """Begin a file."""
+        """Begin a file.
+
+        Raises:
+            FormatError: the encoding can't hold the name of a column.
+        """
         return CSVRecordWriter(self, stream)
 
     def cell(self, value: Any) -> str:
@@ -135,23 +140,27 @@ class CSVWriter:
             return str(value)  # most of all
         if value is None:
             return self.null
-        if isinstance(value, str):
-            text = str.__str__(value)
-        elif isinstance(value, list | tuple) and self.lists is not None:
-            text = self._joined(value, self.lists)
-        elif isinstance(value, Mapping | list | tuple):
-            if self.nested == "refuse":
-                raise FormatError(
-                    f"is {'an object' if isinstance(value, Mapping) else 'a list'}: `nested: json` writes it."
-                )
-            try:
-                return _json(value)
-            except RecursionError as exc:
-                raise FormatError("is nested too deeply.") from exc
-        else:
-            return plain_text(value)
+        text = self._text(value)
         if text == self.null != "":
-            raise FormatError(f"is the text {text!r}, which stands for no value: set `null` to another.")
+            raise FormatError(f"is {text!r}, which stands for no value: set `null` to another.")
+        return text
+
+    def _text(self, value: Any) -> str:
+        if isinstance(value, str):
+            return self._guarded(str.__str__(value))
+        if isinstance(value, list | tuple) and self.lists is not None:
+            return self._guarded(self._joined(value, self.lists))
+        if not isinstance(value, Mapping | list | tuple):
+            return plain_text(value)
+        if self.nested == "refuse":
+            kind = "an object" if isinstance(value, Mapping) else "a list"
+            raise FormatError(f"is {kind}: `nested: json` writes it.")
+        try:
+            return _json(value)
+        except RecursionError as exc:
+            raise FormatError("is nested too deeply.") from exc
+
+    def _guarded(self, text: str) -> str:
         if self.formula_guard and text[:1] in _FORMULA_STARTS and not _PLAIN_NUMBER.fullmatch(text):
             return f"'{text}"
         return text
@@ -222,13 +231,21 @@ class CSVRecordWriter:
         try:
             data = line.encode(options.encoding)
         except UnicodeEncodeError as exc:
-            wrong = exc.object[exc.start]
-            reason = f"{wrong!r}, which {options.encoding} can't hold: `encoding: utf-8` can."
-            raise FormatError(self._blamed(wrong, cells, reason)) from exc
+            raise FormatError(self._unwritable(exc.object[exc.start], cells)) from exc
+        # Some old codecs write a character as another that looks like it: Shift JIS a yen sign as a backslash.
+        if not options.is_unicode and (back := data.decode(options.encoding)) != line:
+            raise FormatError(
+                self._unwritable(next(a for a, b in zip(line, back, strict=False) if a != b), cells)
+            )
         self._waiting.append(data)
         self._waiting_bytes += len(data)
         if self._waiting_bytes >= _FLUSH_BYTES:
             self._flush()
+
+    def _unwritable(self, wrong: str, cells: list[str]) -> str:
+        return self._blamed(
+            wrong, cells, f"{wrong!r}, which {self._options.encoding} can't hold: `encoding: utf-8` can."
+        )
 
     def _blamed(self, wrong: str, cells: list[str], reason: str) -> str:
         column = next(name for name, cell in zip(self._options.paths, cells, strict=True) if wrong in cell)
