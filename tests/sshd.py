@@ -46,6 +46,7 @@ class OpenSSHServer:
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         key = asyncssh.generate_private_key("ssh-ed25519")
         key.write_private_key(self.key)
+        self.key.chmod(0o600)
         key.write_public_key(self.folder / "authorized_keys")
         self.known_hosts = self.folder / "known_hosts"
         self.trust(self.host_key)
@@ -79,22 +80,24 @@ class OpenSSHServer:
             Path("/run/sshd").mkdir(exist_ok=True)  # sshd asks for it where it is root's
         configuration = self.folder / "sshd_config"
         configuration.write_text(
-            "\n".join([
-                f"Port {self.port}",
-                "ListenAddress 127.0.0.1",
-                *files,
-                f"AuthorizedKeysFile {self.folder}/authorized_keys",
-                "PidFile none",
-                "StrictModes no",
-                "UsePAM no",
-                "PasswordAuthentication no",
-                "KbdInteractiveAuthentication no",
-                "Subsystem sftp internal-sftp",
-                "ForceCommand internal-sftp",
-                "MaxStartups 100",
-                *self._settings,
-                "",
-            ])
+            "\n".join(
+                [
+                    f"Port {self.port}",
+                    "ListenAddress 127.0.0.1",
+                    *files,
+                    f"AuthorizedKeysFile {self.folder}/authorized_keys",
+                    "PidFile none",
+                    "StrictModes no",
+                    "UsePAM no",
+                    "PasswordAuthentication no",
+                    "KbdInteractiveAuthentication no",
+                    "Subsystem sftp internal-sftp",
+                    "ForceCommand internal-sftp",
+                    "MaxStartups 100",
+                    *self._settings,
+                    "",
+                ]
+            )
         )
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(

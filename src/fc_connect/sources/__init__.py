@@ -24,7 +24,8 @@ def open_source(url: str, *, base: Path | None = None, **options: Any) -> Source
     """Open the source at `url`; its driver is imported now, nothing is connected or looked at yet.
 
     A plain path, `file:///path`, `s3://bucket/prefix/` or `sftp://user@host/path/`. A relative path is relative to
-    `base`, or to the current folder. `options` are those of the source's class: see `S3Source`, `SFTPSource`; a folder has none.
+    `base`, or to the current folder. `options` are those of the source's class, such as `S3Source`;
+    a folder has none.
 
     Raises:
         ConfigurationError: no such kind of source or option, or the URL can't be used.

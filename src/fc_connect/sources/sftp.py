@@ -66,7 +66,7 @@ class SFTPSource:
         clock: Clock | None = None,
         random_source: random.Random | None = None,
     ) -> None:
-        shown = root if root.startswith("/") else f"/~/{root}"
+        shown = root if root.startswith("/") else f"/~/{root}".removesuffix("/.")
         self.url = login.where + quote(shown.rstrip("/"), safe="/~") + "/"
         self._root = root.encode()
         self._link = Link(

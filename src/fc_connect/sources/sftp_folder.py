@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import posixpath
 import secrets
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -256,12 +257,14 @@ class RemoteFolder:
                 for start in range(0, file.size, step):
                     count = min(step, file.size - start)
                     if sftp.supports_remote_copy:
-                        await ask(sftp.remote_copy(source, copy, start, count, start))
+                        async with self.telling_full(draft):
+                            await ask(sftp.remote_copy(source, copy, start, count, start))
                     else:
                         data = await ask(source.read(count, start))
                         if len(data) != count:
                             raise changed(file, f"ends at byte {start + len(data)}")
-                        await ask(copy.write(data, start))
+                        async with self.telling_full(draft):
+                            await ask(copy.write(data, start))
                 await self.seal(copy, file.size)
                 modified = int(file.last_modified.timestamp())
                 await ask(copy.setstat(asyncssh.SFTPAttrs(atime=modified, mtime=modified)))
@@ -301,13 +304,19 @@ class RemoteFolder:
             await ask(left.close())
             await ask(right.close())
 
-    async def is_full(self, place: bytes) -> bool:
-        """Say whether the file system has no room left, as far as the server tells."""
+    @asynccontextmanager
+    async def telling_full(self, place: bytes) -> AsyncIterator[None]:
+        """Tell a full disk where `place` is written: all that SFTP has to say of it is "Failure"."""
         try:
-            system = await self._session.ask(self._sftp.statvfs(posixpath.dirname(place)))
-        except asyncssh.SFTPError:
-            return False
-        return not system.bavail or not (system.favail or not system.files)
+            yield
+        except asyncssh.SFTPFailure as exc:
+            try:
+                system = await self._session.ask(self._sftp.statvfs(posixpath.dirname(place)))
+            except asyncssh.SFTPError:
+                raise exc from None
+            if system.bavail and (system.favail or not system.files):
+                raise
+            raise asyncssh.SFTPNoSpaceOnFilesystem(exc.reason) from exc
 
 
 def draft_beside(target: bytes) -> bytes:

@@ -13,12 +13,12 @@ from fc_connect.errors import ConfigurationError, SourceError
 
 __all__ = ["KINDS", "HostKeys"]
 
-KINDS: Final = (
-    ("ssh-ed25519",),
-    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
-    ("rsa-sha2-512", "rsa-sha2-256"),
-)
-"""Of host keys, in the order in which they are asked for: a server has one of each kind at most, and shows one."""
+KINDS: Final = {
+    "ssh-ed25519": ("ssh-ed25519",),
+    "ecdsa-sha2-": ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256"),
+}
+"""Of host keys: how their names begin, and how they are asked for. A server has one of each at most, and shows one."""
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
@@ -68,6 +68,12 @@ class HostKeys:
             f"whether that is its key; then set host_key to the fingerprint, or add the key to {place}. "
             "No password was sent."
         )
+
+    def is_known(self, host: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """Say whether a key is among those that are trusted."""
+        if self.pinned:
+            return key.get_fingerprint() in self.pinned
+        return key in self._known(host, port)
 
     def _known(self, host: str, port: int) -> Sequence[asyncssh.SSHKey]:
         keys: Sequence[asyncssh.SSHKey] = self.trusted().match(host, "", port if port != 22 else None)[0]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,15 +13,15 @@ from typing import Any, Final
 import asyncssh
 
 from fc_connect.errors import ConfigurationError, SourceError
-from fc_connect.sources.sftp_errors import mapped_errors
 from fc_connect.sources.sftp_host_key import KINDS, HostKeys
 
 __all__ = ["Login"]
 
-logger = logging.getLogger(__name__)
-
 _MISSED_KEEPALIVES: Final = 3
 """So many without an answer, and the connection is given up."""
+
+_BROKEN_OFF: Final = (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError)
+"""How it looks when both have no algorithm in common: the server may close before it is understood."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,36 +50,47 @@ class Login:
 
         Raises:
             SourceError: the host's key isn't trusted, the account was refused, or no common algorithm.
-            SourceUnavailableError: the server can't be reached, or not now.
             ConfigurationError: the private key or the known_hosts file can't be used.
+            asyncssh.Error, OSError: the server can't be reached, or not now.
         """
-        keys = await self._private_keys()
+        async with self._private_keys() as keys:
+            return await self._connected_with(keys)
+
+    async def _connected_with(self, keys: Sequence[Any]) -> asyncssh.SSHClientConnection:
         shown: list[asyncssh.SSHKey] = []
-        # A pin doesn't say of which kind its key is, so the server is asked for each.
-        kinds: Sequence[Any] = KINDS if self.host_keys.pinned else ((),)
-        refused = "no key of a kind that is supported"
-        for kind in kinds:
-            client = _Client(self, keys)
-            try:
-                with mapped_errors(f"connect to {self.where}"):
-                    return await self._connected(client, kind)
-            except SourceError as exc:
-                cause = exc.__cause__
-                if isinstance(cause, asyncssh.PermissionDenied):
-                    raise client.refusal() from exc
-                if isinstance(cause, asyncssh.HostKeyNotVerifiable):
-                    refused = cause.reason
-                    shown += client.shown
-                elif not isinstance(cause, asyncssh.KeyExchangeFailed):
-                    raise
-                elif "server host key" in cause.reason.lower() or "host key" in cause.reason.lower():
-                    shown += await self._shown() if not self.host_keys.pinned else ()
-                else:
-                    raise SourceError(
-                        f"Can't connect to {self.where}: it speaks no algorithm that is still held safe "
-                        f"({cause.reason[:600]}). Have the server brought up to date."
-                    ) from exc
-        raise self.host_keys.refusal(self.where, self.host, self.port, shown, refused)
+        try:
+            return await self._attempt(keys, shown)
+        except asyncssh.HostKeyNotVerifiable as exc:
+            why = exc.reason
+        # A pin doesn't say of which kind its key is, and of several keys the server has shown only one.
+        for name, kind in KINDS.items() if self.host_keys.pinned else ():
+            if not any(key.get_algorithm().startswith(name) for key in shown):
+                with suppress(asyncssh.HostKeyNotVerifiable, *_BROKEN_OFF):
+                    return await self._attempt(keys, shown, kind)
+        raise self.host_keys.refusal(self.where, self.host, self.port, shown, why)
+
+    async def _attempt(
+        self, keys: Sequence[Any], shown: list[asyncssh.SSHKey], kind: Sequence[str] = ()
+    ) -> asyncssh.SSHClientConnection:
+        client = _Client(self, keys, shown)
+        try:
+            return await self._connected(client, kind)
+        except asyncssh.PermissionDenied as exc:
+            raise client.refusal() from exc
+        except _BROKEN_OFF as exc:
+            if kind:
+                raise
+            # The driver asks for keys of the kinds that known_hosts has; a server without them breaks off.
+            key = await self._key_of_server()
+            if key is not None and not self.host_keys.is_known(self.host, self.port, key):
+                shown.append(key)
+                raise asyncssh.HostKeyNotVerifiable("Host key is not trusted") from exc
+            if not isinstance(exc, asyncssh.KeyExchangeFailed):
+                raise
+            raise SourceError(
+                f"Can't connect to {self.where}: there is no algorithm that both hold safe ({exc.reason[:600]}). "
+                "Have the server brought up to date."
+            ) from exc
 
     async def _connected(self, client: _Client, kind: Sequence[str]) -> asyncssh.SSHClientConnection:
         seconds = self.connect_timeout.total_seconds()
@@ -106,16 +117,16 @@ class Login:
         except TimeoutError as exc:
             raise TimeoutError(f"no connection within {seconds:g} s (connect_timeout)") from exc
 
-    async def _shown(self) -> Sequence[asyncssh.SSHKey]:
+    async def _key_of_server(self) -> asyncssh.SSHKey | None:
         """Ask for whatever key the server has, to tell of it; it is trusted with nothing."""
         try:
             async with asyncio.timeout(self.connect_timeout.total_seconds()):
-                key = await asyncssh.get_server_host_key(self.host, self.port, config=None)
+                return await asyncssh.get_server_host_key(self.host, self.port, config=None)
         except (OSError, asyncssh.Error):
-            return ()
-        return [key] if key is not None else []
+            return None
 
-    async def _private_keys(self) -> list[Any]:
+    @asynccontextmanager
+    async def _private_keys(self) -> AsyncIterator[Sequence[Any]]:
         keys: list[Any] = []
         if self.private_key is not None:
             try:
@@ -124,21 +135,28 @@ class Login:
                 raise ConfigurationError(
                     f"private_key {str(self.private_key)!r} can't be used: {exc}"
                 ) from exc
-        if self.agent:
-            try:
-                keys += await (await asyncssh.connect_agent()).get_keys()
-            except (OSError, ValueError) as exc:
-                raise ConfigurationError(
-                    f"The SSH agent can't be used ({exc}): start one, and see that SSH_AUTH_SOCK names its socket."
-                ) from exc
-        return keys
+        if not self.agent:
+            yield keys
+            return
+        try:
+            agent = await asyncssh.connect_agent()
+            keys += await agent.get_keys()
+        except (OSError, ValueError) as exc:
+            raise ConfigurationError(
+                f"The SSH agent can't be used ({exc}): start one, and see that SSH_AUTH_SOCK names its socket."
+            ) from exc
+        try:
+            yield keys
+        finally:
+            agent.close()
+            await agent.wait_closed()
 
 
 class _Client(asyncssh.SSHClient):
     """Answers for one attempt, and notes what was shown, asked for and tried."""
 
-    def __init__(self, login: Login, keys: Sequence[Any]) -> None:
-        self.shown: list[asyncssh.SSHKey] = []
+    def __init__(self, login: Login, keys: Sequence[Any], shown: list[asyncssh.SSHKey]) -> None:
+        self._shown = shown
         self._login = login
         self._keys = list(keys)
         self._passwords = {"password": login.password, "keyboard-interactive": login.password}
@@ -155,7 +173,7 @@ class _Client(asyncssh.SSHClient):
         )
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        self.shown.append(key)
+        self._shown.append(key)
         return key.get_fingerprint() in self._login.host_keys.pinned
 
     def public_key_auth_requested(self) -> Any:

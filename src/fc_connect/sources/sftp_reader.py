@@ -73,9 +73,7 @@ class RemoteReader(io.RawIOBase):
     async def _open(self) -> _Opened:
         opened = _Opened(self._file, self._root)
         try:
-            await opened.begin(self._link, self._position - len(self._tail))
-            if self._tail and await opened.next() != self._tail:
-                raise changed(self._file, "was replaced while it was read")
+            await opened.begin(self._link, self._position, self._tail)
         except BaseException:
             await opened.end()
             raise
@@ -116,10 +114,9 @@ class _Opened:
         self._handle: asyncssh.SFTPClientFile
         self._block = _BLOCK
         self._next_offset = 0
-        self._end = 0
 
-    async def begin(self, link: Link, offset: int) -> None:
-        """Open the listed version, to be read from `offset` on."""
+    async def begin(self, link: Link, position: int, tail: bytes) -> None:
+        """Open the listed version, to be read from `position` on, before which `tail` lies."""
         self._session = await self._held.enter_async_context(link.session())
         self._folder = RemoteFolder(self._session, self._root)
         self._place = await self._folder.inside(self._file.path)
@@ -131,8 +128,10 @@ class _Opened:
         self._handle = await self._session.ask(sftp.open(self._place, "rb", encoding=None))
         self._held.push_async_callback(self._session.close_file, self._handle)
         check_version(self._file, await self._session.ask(self._handle.stat()))
+        if tail and await self._session.ask(self._read(len(tail), position - len(tail))) != tail:
+            raise changed(self._file, "was replaced while it was read")
         self._block = min(_BLOCK, sftp.limits.max_read_len)
-        self._next_offset = offset
+        self._next_offset = position
         self._ask_ahead()
 
     async def next(self) -> bytes:
@@ -151,10 +150,12 @@ class _Opened:
         loop = asyncio.get_running_loop()
         while self._next_offset < self._file.size and len(self._asked) * self._block < _AHEAD:
             count = min(self._block, self._file.size - self._next_offset)
-            read = cast("Coroutine[Any, Any, bytes]", self._handle.read(count, self._next_offset))
-            task = loop.create_task(read)
+            task = loop.create_task(self._read(count, self._next_offset))
             self._asked.append((self._next_offset, count, task))
             self._next_offset += count
+
+    def _read(self, count: int, offset: int) -> Coroutine[Any, Any, bytes]:
+        return cast("Coroutine[Any, Any, bytes]", self._handle.read(count, offset))
 
     async def check_end(self) -> None:
         """Prove that what was read is the listed version still, by the open file and by its name."""

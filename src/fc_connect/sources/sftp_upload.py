@@ -75,13 +75,8 @@ class Upload:
         return written
 
     async def _await_oldest(self) -> None:
-        try:
+        async with self._folder.telling_full(self._draft):
             await self._session.ask(self._sent.popleft())
-        except asyncssh.SFTPFailure as exc:
-            # All that SFTP has to say of a full disk is "Failure".
-            if await self._folder.is_full(self._draft):
-                raise asyncssh.SFTPNoSpaceOnFilesystem(exc.reason) from exc
-            raise
 
     async def _end(self) -> None:
         for task in self._sent:
