@@ -23,15 +23,15 @@ class Account(asyncssh.SSHServer):
         return True
 
     def password_auth_supported(self) -> bool:
-        return self._settings.get("method", "password") == "password"
+        return bool(self._settings.get("method", "password") == "password")
 
     def validate_password(self, username: str, password: str) -> bool:
         with (self._folder / "told").open("a") as told:
             told.write(password + "\n")
-        return (username, password) == (self._settings["user"], self._settings["password"])
+        return [username, password] == [self._settings[name] for name in ("user", "password")]
 
     def kbdint_auth_supported(self) -> bool:
-        return self._settings.get("method") == "keyboard-interactive"
+        return bool(self._settings.get("method") == "keyboard-interactive")
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
         return "", "", "", [("Password: ", False)]
@@ -48,7 +48,7 @@ async def serve(folder: Path, settings: dict[str, Any]) -> None:
         settings["port"],
         server_host_keys=[str(folder / "host_key")],
         server_factory=lambda: Account(folder, settings),
-        sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(folder / "data")),
+        sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=bytes(folder / "data")),
         authorized_client_keys=None,
         **settings.get("options", {}),
     )

@@ -374,14 +374,14 @@ def test_a_read_goes_on_at_the_byte_where_the_connection_broke_or_stalled(
 ) -> None:
     with (
         through(proxy, sshd, stall_timeout=timedelta(seconds=0.4)) as source,
-        proxy.toxic(LimitData(max_bytes=500_000, then=then), direction="downstream"),
+        proxy.toxic(LimitData(max_bytes=600_000, then=then), direction="downstream"),
     ):
         [file] = source.list()
         content = content_of(source, file)
 
     assert content == CONTENT
-    assert 3 <= proxy.accepted <= 6
-    assert proxy.passed["downstream"] < 2 * len(CONTENT)
+    assert proxy.accepted >= 3
+    assert proxy.passed["downstream"] < 3 * len(CONTENT)
 
 
 def test_a_read_goes_on_when_the_server_was_started_anew(sshd: OpenSSHServer, big: Path) -> None:

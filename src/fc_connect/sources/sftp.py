@@ -341,8 +341,7 @@ class SFTPSource:
                     raise changed(file, "is gone")
                 check_version(file, found)
             except FileChangedError:
-                taken = await self._moved_before(folder, file, destination) if moves else None
-                if taken is None:
+                if (taken := await self._placed_before(folder, file, destination)) is None:
                     raise
                 return taken
             for path in numbered(destination):
@@ -370,7 +369,7 @@ class SFTPSource:
                 self._discard(draft)
             raise
 
-    async def _moved_before(self, folder: RemoteFolder, file: SourceFile, destination: str) -> str | None:
+    async def _placed_before(self, folder: RemoteFolder, file: SourceFile, destination: str) -> str | None:
         for path in numbered(destination):
             found = await folder.look(await folder.inside(path))
             if found is None:
