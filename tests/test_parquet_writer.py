@@ -113,6 +113,7 @@ def test_what_is_null_or_missing_is_null(kind: str) -> None:
         ("double", True),
         ("double", 2**53 + 1),
         ("double", 10**400),
+        ("double", Decimal("sNaN")),
         ("double", Decimal("0.12345678901234567890")),
         ("float", 0.123456789),
         ("float", 16777217),

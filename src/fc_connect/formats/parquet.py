@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from fc_connect.errors import ConfigurationError, ParseError, listed
 from fc_connect.formats.base import BadRecord, Place
-from fc_connect.formats.parquet_layout import chunk_pages, footer_size
+from fc_connect.formats.parquet_layout import RowGroup, chunk_pages, read_layout
 from fc_connect.formats.parquet_types import Conversion, UnreadableTypeError, faults_in
 from fc_connect.formats.spooled import spooled
 
@@ -85,17 +85,16 @@ class ParquetRecords:
         self._options = options
         self._file = file
         self._path = path
-        footer = footer_size(file, path=path)
+        self._groups = read_layout(file, path=path)
+        file.seek(0)
         self._opening: dict[str, Any] = {
             "pre_buffer": False,
             "buffer_size": _READ_BYTES,
             "page_checksum_verification": True,
-            "thrift_string_size_limit": max(footer, 1 << 16),
-            "thrift_container_size_limit": max(footer // 4, 1 << 10),
         }
         with self._errors("its footer"):
             self._parquet = pq.ParquetFile(file, **self._opening)
-            self._metadata = self._parquet.metadata
+            self._told: int = self._parquet.metadata.num_rows
             schema = self._parquet.schema_arrow
         names = [str(name) for name in schema.names]
         chosen = self._chosen(names, wanted)
@@ -109,6 +108,7 @@ class ParquetRecords:
         self._record = 0
         with self._errors("its footer"):
             leaves = [self._parquet.schema.column(i) for i in range(len(self._parquet.schema))]
+        self._all_leaves = len(leaves)
         tops = tuple(f"{name}." for name in chosen)
         self._leaves = [
             i for i, leaf in enumerate(leaves) if leaf.path in chosen or leaf.path.startswith(tops)
@@ -127,12 +127,11 @@ class ParquetRecords:
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            for group in range(self._metadata.num_row_groups):
-                yield from self._group(group)
-            if self._record != (self._metadata.num_rows or self._record):  # some programs leave it at 0
+            for number, group in enumerate(self._groups):
+                yield from self._group(number, group)
+            if self._record != (self._told or self._record):  # some programs leave it at 0
                 raise ParseError(
-                    f"holds {self._record:,} records, and should hold {self._metadata.num_rows:,}. "
-                    "Have it sent again.",
+                    f"holds {self._record:,} records, and should hold {self._told:,}. Have it sent again.",
                     path=self._path,
                 )
         finally:
@@ -164,13 +163,11 @@ class ParquetRecords:
 
     # Rows
 
-    def _group(self, group: int) -> Iterator[Any]:
-        where = f"row group {group + 1}"
-        with self._errors(where):
-            rows = self._metadata.row_group(group).num_rows
-            size = self._batch_rows(group, rows, where)
+    def _group(self, number: int, group: RowGroup) -> Iterator[Any]:
+        where = f"row group {number + 1}"
+        size = self._batch_rows(group, where)
         begin = self._record
-        for batch, microseconds in self._batches(group, size, where):
+        for batch, microseconds in self._batches(number, size, where):
             with self._errors(where):
                 batch.validate()
                 columns = [
@@ -184,9 +181,9 @@ class ParquetRecords:
             for row in rows_read:
                 self._record += 1
                 yield row
-        if self._record - begin != rows:
+        if self._record - begin != group.rows:
             raise ParseError(
-                f"{where} holds {self._record - begin:,} records, and should hold {rows:,}. "
+                f"{where} holds {self._record - begin:,} records, and should hold {group.rows:,}. "
                 "Have it sent again.",
                 path=self._path,
             )
@@ -226,18 +223,20 @@ class ParquetRecords:
         with self._errors(where):
             yield from zip(batches(), batches(coerce_int96_timestamp_unit="us"), strict=True)
 
-    def _batch_rows(self, group: int, rows: int, where: str) -> int:
+    def _batch_rows(self, group: RowGroup, where: str) -> int:
         """Look at the size of the pages, and return how many rows to read at once."""
+        if len(group.chunks) != self._all_leaves:
+            raise ParseError(
+                f"{where} has {len(group.chunks)} columns where there should be {self._all_leaves}. "
+                "Have it sent again.",
+                path=self._path,
+            )
         pages = 0
         row_bytes = 0.0
-        for leaf in self._leaves:
-            chunk = self._metadata.row_group(group).column(leaf)
-            begins = chunk.data_page_offset
-            if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < begins:
-                begins = chunk.dictionary_page_offset
-            of_column = f"{where}, column {chunk.path_in_schema!r}"
+        for leaf, name in zip(self._leaves, self._paths, strict=True):
+            chunk, of_column = group.chunks[leaf], f"{where}, column {name!r}"
             found = chunk_pages(
-                self._file, start=begins, values=chunk.num_values, where=of_column, path=self._path
+                self._file, start=chunk.start, values=chunk.values, where=of_column, path=self._path
             )
             pages += found.largest
             if pages > self._options.max_page_bytes:
@@ -249,7 +248,7 @@ class ParquetRecords:
                 )
             # A value of a dictionary counts for each row that names it.
             each = found.dictionary_bytes / max(found.dictionary_values, 1)
-            row_bytes += max(chunk.num_values * each, chunk.total_uncompressed_size) / max(rows, 1)
+            row_bytes += max(chunk.values * each, chunk.unpacked) / max(group.rows, 1)
         return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES / max(row_bytes, 1))))
 
     @contextmanager

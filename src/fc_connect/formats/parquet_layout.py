@@ -16,24 +16,83 @@ from typing import Any, BinaryIO, Final
 
 from fc_connect.errors import ParseError
 
-__all__ = ["ChunkPages", "chunk_pages", "footer_size"]
+__all__ = ["Chunk", "ChunkPages", "RowGroup", "chunk_pages", "read_layout"]
 
 _MAGIC: Final = b"PAR1"
 _ENCRYPTED: Final = b"PARE"
 _MAX_FOOTER: Final = 16 << 20
+_MAX_SCHEMA: Final = 20_000  # columns, and objects around them
 _MAX_HEADER: Final = 1 << 20  # of a page; it may hold the least and the greatest value
 
 
 class _MalformedError(ValueError):
-    """The bytes aren't what Thrift writes."""
+    """The bytes aren't what Thrift writes, or not what Parquet has there."""
 
 
-def footer_size(file: BinaryIO, *, path: str) -> int:
-    """Return how many bytes the file says about itself, having looked at its frame and its footer.
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One column in one row group."""
+
+    start: int
+    """Byte where its first page begins."""
+    values: int
+    unpacked: int
+    """Bytes of all its pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Some of the rows, as the footer says."""
+
+    rows: int
+    chunks: tuple[Chunk, ...]
+
+
+def read_layout(file: BinaryIO, *, path: str) -> tuple[RowGroup, ...]:
+    """Return what row groups a file says it has.
 
     Raises:
-        ParseError: it is no Parquet file, is cut off or encrypted.
+        ParseError: it is no Parquet file, is cut off or encrypted, or its footer is damaged.
     """
+    footer = _footer(file, path)
+    thrift = _Thrift(footer)
+    groups: tuple[RowGroup, ...] = ()
+    try:
+        for number, kind in thrift.fields():
+            if number == 2 and (count := thrift.peek_count()) > _MAX_SCHEMA:
+                raise ParseError(f"has {count:,} columns; at most {_MAX_SCHEMA:,} are read.", path=path)
+            if number == 4:
+                groups = tuple(_group(each) for each in thrift.items(kind))
+            elif number == 8:  # the footer is plain, but columns aren't
+                raise ParseError("is encrypted. Have it sent without.", path=path)
+            else:
+                thrift.value(kind)
+    except _MalformedError as exc:
+        raise ParseError(f"has a damaged footer ({exc}). Have it sent again.", path=path) from exc
+    except IndexError as exc:
+        raise ParseError("has a damaged footer (it ends too early). Have it sent again.", path=path) from exc
+    return groups
+
+
+def _group(struct: Any) -> RowGroup:
+    columns = struct.get(1) if isinstance(struct, dict) else None
+    if not isinstance(columns, list):
+        raise _MalformedError("a row group without columns")
+    return RowGroup(_size(struct, 3), tuple(map(_chunk, columns)))
+
+
+def _chunk(struct: Any) -> Chunk:
+    meta = struct.get(3) if isinstance(struct, dict) else None
+    if not isinstance(meta, dict):
+        raise _MalformedError("a column without its pages")
+    start = _size(meta, 9)
+    dictionary = meta.get(11, 0)
+    if isinstance(dictionary, int) and 0 < dictionary < start:  # 0 is written for none
+        start = dictionary
+    return Chunk(start, _size(meta, 5), _size(meta, 6))
+
+
+def _footer(file: BinaryIO, path: str) -> bytes:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(4)
@@ -65,12 +124,7 @@ def footer_size(file: BinaryIO, *, path: str) -> int:
             path=path,
         )
     file.seek(size - 8 - length)
-    try:
-        _check_footer(file.read(length), path)
-    except _MalformedError as exc:
-        raise ParseError(f"has a damaged footer ({exc}). Have it sent again.", path=path) from exc
-    file.seek(0)
-    return length
+    return file.read(length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,15 +192,6 @@ def _size(struct: Any, field: int) -> int:
     return value
 
 
-def _check_footer(footer: bytes, path: str) -> None:
-    try:
-        fields = dict(_Thrift(footer).fields())
-    except IndexError as exc:
-        raise _MalformedError("it ends too early") from exc
-    if 8 in fields:  # the footer is plain, but columns aren't
-        raise ParseError("is encrypted. Have it sent without.", path=path)
-
-
 class _Thrift:
     """Reads values of the compact protocol; IndexError where the bytes end too early."""
 
@@ -158,20 +203,22 @@ class _Thrift:
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
         """Read a struct, by the numbers of its fields."""
-        return dict(self.fields(depth))
-
-    def fields(self, depth: int = 0) -> Iterator[tuple[int, Any]]:
-        """Yield the number and the value of each field."""
         if depth > self._DEPTH:
             raise _MalformedError("structs are nested too deeply")
+        return {number: self.value(kind, depth) for number, kind in self.fields()}
+
+    def fields(self) -> Iterator[tuple[int, int]]:
+        """Yield the number and the type of each field; whoever asks for the next has read its value."""
         number = 0
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._zigzag()
-            kind = head & 0x0F
-            yield number, kind == 1 if kind in {1, 2} else self._value(kind, depth)
+            yield number, head & 0x0F
 
-    def _value(self, kind: int, depth: int) -> Any:
-        if kind in {1, 2, 3}:  # a boolean in a list, or a byte
+    def value(self, kind: int, depth: int = 0) -> Any:
+        """Read a value of a field."""
+        if kind in {1, 2}:
+            return kind == 1
+        if kind == 3:
             return self._byte()
         if kind in {4, 5, 6}:
             return self._zigzag()
@@ -180,14 +227,27 @@ class _Thrift:
         if kind == 8:
             return self._bytes(self._varint())
         if kind in {9, 10}:
-            head = self._byte()
-            count = head >> 4 if head >> 4 < 15 else self._varint()
-            if count > len(self._data) - self.at:
-                raise IndexError
-            return [self._value(head & 0x0F, depth + 1) for _ in range(count)]
+            return list(self.items(kind, depth))
         if kind == 12:
             return self.struct(depth + 1)
         raise _MalformedError(f"a value of type {kind}")
+
+    def items(self, kind: int, depth: int = 0) -> Iterator[Any]:
+        """Yield each value of a list."""
+        if kind not in {9, 10}:
+            raise _MalformedError(f"no list, but a value of type {kind}")
+        head = self._byte()
+        count = head >> 4 if head >> 4 < 15 else self._varint()
+        inner = head & 0x0F
+        for _ in range(count):
+            yield self._byte() if inner in {1, 2} else self.value(inner, depth + 1)
+
+    def peek_count(self) -> int:
+        """Return how many values the list has that is read next."""
+        at, head = self.at, self._byte()
+        count = head >> 4 if head >> 4 < 15 else self._varint()
+        self.at = at
+        return count
 
     def _byte(self) -> int:
         value = self._data[self.at]

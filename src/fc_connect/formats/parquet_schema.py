@@ -216,12 +216,14 @@ def _integer(sign: str, bits: int) -> Fit:
 def _double(value: Any) -> Any:
     if isinstance(value, float):
         return value
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if is_whole or (isinstance(value, Decimal) and value.is_finite()):
         try:
             number = float(value)
         except OverflowError as exc:
             raise _refused(value, "a number that a double holds") from exc
-        if (isinstance(value, int) and number == value) or Decimal(repr(number)) == value:
+        # 0.1 isn't held exactly, but reads back as 0.1.
+        if number == value or (not is_whole and Decimal(repr(number)) == value):
             return number
     raise _refused(value, "a number that a double holds")
 
