@@ -102,6 +102,15 @@ def test_a_preview_says_where_a_file_looks_other_than_configured(shop: Shop) -> 
     ]
 
 
+def test_a_check_says_what_a_file_looks_like_that_lacks_the_columns(shop: Shop) -> None:
+    shop.put("a.csv", "sku;warehouse;quantity;status\nS1;W1;1;A\n")
+
+    [source] = [each for each in Pipeline.from_file(shop.pipeline_file).check() if each.name == "source"]
+
+    assert not source.is_ok
+    assert source.detail.endswith('set `format.delimiter: ";"`.')
+
+
 def test_a_preview_of_a_file_as_configured_has_no_hints(shop: Shop) -> None:
     shop.put("a.csv", [("S1", "W1", 1, "A")])
 

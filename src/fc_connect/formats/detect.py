@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal
 
@@ -42,6 +42,7 @@ class Guess:
     """Of CSV, where there are several columns."""
     quotechar: str | None = None
     escapechar: str | None = None
+    comment: str | None = None
     skip_rows: int = 0
 
 
@@ -72,6 +73,7 @@ def hints(
     delimiter: str = ",",
     quotechar: str | None = '"',
     escapechar: str | None = None,
+    comment: str | None = None,
     skip_rows: int = 0,
 ) -> list[str]:
     """Say where a file that begins with `head` looks other than it is configured to be read, a sentence each."""
@@ -90,8 +92,14 @@ def hints(
         return found
     if guess.skip_rows and not skip_rows:
         found.append("Its first line tells the delimiter and is no header: set `format.skip_rows: 1`.")
+    if guess.comment is not None and comment is None and not skip_rows:
+        found.append('It begins with comments: set `format.comment: "#"`.')
     if guess.delimiter not in {None, delimiter} and guess.encoding is not None:
-        lines = _lines_of(head, guess.encoding)[guess.skip_rows :]
+        lines = [
+            line
+            for line in _lines_of(head, guess.encoding)[guess.skip_rows :]
+            if guess.comment is None or not line.startswith(guess.comment)
+        ]
         if _agreement(lines, delimiter)[0] < _agreement(lines, str(guess.delimiter))[0]:
             found.append(
                 f"It looks delimited by {guess.delimiter!r}, not {delimiter!r}: set "
@@ -193,7 +201,10 @@ def _csv_of(lines: list[str], found: Guess) -> Guess:
     told = re.fullmatch(r'"?sep=(.)"?\s*', lines[0])
     if told:
         lines = lines[1:]
-    best = max(_DELIMITERS, key=lambda each: _agreement(lines, each))
+    plain = [line for line in lines if not line.startswith("#")]
+    best = max(_DELIMITERS, key=lambda each: _agreement(plain, each))
+    has_comments = lines[:1] != plain[:1] and _agreement(plain, best) > _agreement(lines, best)
+    lines = plain if has_comments else lines
     delimiter = told[1] if told else best if _agreement(lines, best) > (0, 0) else None
     text = "".join(lines)
     between = re.escape(delimiter) if delimiter else "\n"
@@ -205,14 +216,12 @@ def _csv_of(lines: list[str], found: Guess) -> Guess:
     }
     quotechar = max(quoted, key=lambda each: quoted[each]) if any(quoted.values()) else None
     escaped = re.search(rf'(?:^|{between})"[^"\n]*\\"(?!{between}|\r?$|")', text, re.MULTILINE)
-    return Guess(
-        kind="csv",
-        encoding=found.encoding,
-        why=found.why,
-        is_certain=found.is_certain,
+    return replace(
+        found,
         delimiter=delimiter,
         quotechar=quotechar,
         escapechar="\\" if escaped else None,
+        comment="#" if has_comments else None,
         skip_rows=1 if told else 0,
     )
 

@@ -13,7 +13,7 @@ from fc_connect.sources import Source, SourceFile
 
 __all__ = ["looks_other", "noted"]
 
-_LOOKED_AT = {"type", "encoding", "delimiter", "quotechar", "escapechar", "skip_rows"}
+_LOOKED_AT = {"type", "encoding", "delimiter", "quotechar", "escapechar", "comment", "skip_rows"}
 
 
 def looks_other(source: Source, file: SourceFile, config: FormatConfig) -> tuple[str, ...]:

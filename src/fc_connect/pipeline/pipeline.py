@@ -354,7 +354,7 @@ class Pipeline:
         try:
             return Check(name=name, is_ok=True, detail=look())
         except FCConnectError as exc:
-            return Check(name=name, is_ok=False, detail=str(exc))
+            return Check(name=name, is_ok=False, detail="\n".join([str(exc), *getattr(exc, "__notes__", ())]))
 
     def _check_mapping(self) -> str:
         mapping = self.mapping
@@ -373,7 +373,8 @@ class Pipeline:
             file = next(iter(source.list(self.config.source.pattern)), None)
             if file is None:
                 return f"{source.url}: no file matches {self.config.source.pattern!r} now"
-            with source.open(file) as stream:
+            hints = looks_other(source, file, self.config.format)
+            with noted(hints), source.open(file) as stream:
                 records = self.format.read(stream, path=file.path)
                 self._compile(records, tables=self._tables())
             return f"{source.url}: {file.path} has the columns that the mapping reads"
