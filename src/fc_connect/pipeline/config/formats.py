@@ -99,7 +99,7 @@ class JSONFormatConfig(FormatConfig):
     """Of the text."""
     max_depth: Depth = 100
     """Of nesting: a file with a deeper one is refused."""
-    max_record_bytes: RecordBytes = 16 << 20
+    max_record_bytes: RecordBytes = 4 << 20
     """Of one record: a file with a longer one is refused."""
 
 
@@ -116,7 +116,7 @@ class NDJSONFormatConfig(FormatConfig):
     """Off: a blank line is a record that can't be read."""
     max_depth: Depth = 100
     """Of nesting: a record with a deeper one is rejected."""
-    max_record_bytes: RecordBytes = 16 << 20
+    max_record_bytes: RecordBytes = 4 << 20
     """Of one line: a file with a longer one is refused."""
 
 
