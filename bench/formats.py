@@ -18,6 +18,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +85,34 @@ def bare_csv(path: Path) -> int:
         return sum(1 for _ in csv.reader(file)) - 1
 
 
+def make_parquet(path: Path, size: int) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = [pa.string(), pa.string(), pa.int64(), pa.string(), pa.string(), pa.timestamp("ms", "UTC")]
+    rows = stock()
+    with path.open("wb") as file, pq.ParquetWriter(file, pa.schema(zip(NAMES, kinds, strict=True))) as writer:
+        while file.tell() < size:
+            *others, updated = zip(*islice(rows, 100_000), strict=True)
+            columns = [*others, [datetime.fromisoformat(each) for each in updated]]
+            arrays = [pa.array(each, kind) for each, kind in zip(columns, kinds, strict=True)]
+            writer.write_table(pa.table(arrays, names=NAMES))
+
+
+def bare_parquet(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, pre_buffer=False)
+    batches = file.iter_batches(batch_size=1024, use_threads=False)
+    return sum(
+        1 for batch in batches for _ in zip(*(each.to_pylist() for each in batch.columns), strict=True)
+    )
+
+
 BENCHES = {
     "csv": Bench(type="csv", make=make_csv, bare=bare_csv, library="csv.reader"),
     "csv-quoted": Bench(type="csv", make=make_quoted_csv, bare=bare_csv, library="csv.reader"),
+    "parquet": Bench(type="parquet", make=make_parquet, bare=bare_parquet, library="pyarrow, by column"),
 }
 
 

@@ -134,7 +134,9 @@ class Conversion:
                 f"isn't text in UTF-8: byte 0x{value[exc.start]:02x} at offset {exc.start}"
                 + ("" if self._binary == "base64" else ". If it is no text at all, set binary to `base64`")
             )
-        except (ValueError, OverflowError) as exc:
+        except OverflowError:
+            return self._fault("is a time outside of the years 1 to 9999")
+        except ValueError as exc:
             return self._fault(str(exc))
 
     def _texts(self, array: Any, _: Any) -> list[Any]:
@@ -154,8 +156,10 @@ class Conversion:
         epoch = _EPOCH if kind.tz is None else _EPOCH_UTC
         per = _PER_SECOND[kind.unit]
 
-        def instant(value: int) -> datetime:
-            return epoch + timedelta(seconds=value // per, microseconds=value % per * 1_000_000 // per)
+        unit = 1_000_000 // per
+
+        def instants(stored: list[Any]) -> list[Any]:
+            return [None if value is None else epoch + timedelta(0, 0, value * unit) for value in stored]
 
         def exact(nanoseconds: int) -> datetime | str:
             microseconds, rest = divmod(nanoseconds, 1000)
@@ -170,7 +174,12 @@ class Conversion:
             stored = array.view(pa.int64()).to_pylist()
             if microseconds is not None and microseconds.type != kind:
                 stored = self._int96(stored, microseconds.view(pa.int64()).to_pylist())
-            return self._converted(stored, _told(exact if kind.unit == "ns" else instant))
+            if kind.unit == "ns":
+                return self._converted(stored, exact)
+            try:
+                return instants(stored)  # most columns of times, without a call for each
+            except OverflowError:
+                return self._converted(stored, lambda value: instants([value])[0])
 
         return values
 
@@ -289,16 +298,6 @@ def _base64(array: Any, _: Any) -> list[Any]:
 def _shortest_floats(array: Any, _: Any) -> list[Any]:
     """Return the numbers that were written: as a double, 0.1 of 32 bits would be 0.10000000149011612."""
     return [None if text is None else float(text) for text in array.cast(pa.string()).to_pylist()]
-
-
-def _told(convert: Callable[[int], Any]) -> Callable[[int], Any]:
-    def converted(value: int) -> Any:
-        try:
-            return convert(value)
-        except OverflowError as exc:
-            raise ValueError("is a time outside of the years 1 to 9999") from exc
-
-    return converted
 
 
 def _day(value: int, per_day: int) -> date:
