@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from fc_connect.cli import schema_options
 from fc_connect.cli.main import cli, main
 from fc_connect.clock import ManualClock
-from fc_connect.errors import FCConnectError
+from fc_connect.errors import FCConnectError, ParseError
 from fc_connect.mapping import GraphQLMutationMapper, read_schema_file, schema_file_text
 from fc_connect.sandbox import Fault, FaultKind, Sandbox
 from tests.fluent_server import FluentServer, Reply
@@ -705,6 +705,16 @@ def test_a_source_that_can_not_be_read_is_told(folder: Path, name: str, content:
 
     assert isinstance(found.exception, FCConnectError)
     assert re.search(said, str(found.exception)), found.exception
+
+
+def test_a_sample_that_can_not_be_read_is_told_with_what_it_looks_like(folder: Path) -> None:
+    (folder / "a.csv").write_bytes("name\nCafé\n".encode("cp1252"))
+
+    found = fc("mapping", "analyze", "a.csv")
+
+    assert isinstance(found.exception, ParseError)
+    assert "it may be cp1252" in found.exception.__notes__[0]
+    assert fc("mapping", "analyze", "a.csv", "--encoding", "cp1252").exit_code == 0
 
 
 def test_what_a_file_holds_can_not_command_the_terminal(folder: Path) -> None:

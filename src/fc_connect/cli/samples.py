@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from fc_connect.errors import ConfigurationError
+from fc_connect.errors import ConfigurationError, ParseError
 from fc_connect.formats import BadRecord, open_format
 
 if TYPE_CHECKING:
@@ -211,13 +211,21 @@ class _Source:
 
     def _read(self, **options: Any) -> Iterator[Any]:
         reader = open_format(self._kind, **options)
-        with _opened(self._path) as stream:
-            records = reader.read(stream, path=str(self._path))
-            for record in records:
-                if isinstance(record, BadRecord):
-                    yield f"{record.place}: {record.reason}"
-                else:
-                    yield dict(zip(records.columns, record, strict=True)) if records.columns else record
+        try:
+            with _opened(self._path) as stream:
+                records = reader.read(stream, path=str(self._path))
+                for record in records:
+                    if isinstance(record, BadRecord):
+                        yield f"{record.place}: {record.reason}"
+                    else:
+                        yield dict(zip(records.columns, record, strict=True)) if records.columns else record
+        except ParseError as exc:
+            from fc_connect.formats.detect import hints
+
+            head, encoding, delimiter = _head(self._path), self._encoding, self._delimiter
+            for hint in hints(head, type=self._kind, encoding=encoding, delimiter=delimiter):
+                exc.add_note(hint)
+            raise
 
     def _check_size(self) -> None:
         if self._path.stat().st_size > _MAX_DOCUMENT:
