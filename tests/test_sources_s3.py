@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import io
-import logging
 import pickle
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.httpchecksum import Crc32Checksum, StreamingChecksumBody
-from moto.server import ThreadedMotoServer
 
 from fc_connect.clock import ManualClock
 from fc_connect.errors import ConfigurationError, FileChangedError, SourceError, SourceUnavailableError
@@ -29,41 +24,17 @@ from fc_connect.sources import Source, open_source
 from fc_connect.sources.s3 import S3Source
 from fc_connect.sources.s3_reader import ObjectReader
 from fc_connect.testing.source import SourceConformance, content_of
-
-SECRET = "wJalrXUtnFEMI/K7MDENG"
+from tests.s3_server import SECRET, Proxy, bucket, connect, running
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # its line per request would bury a failure
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    yield from running()
 
 
 @pytest.fixture
 def admin(endpoint: str) -> Iterator[Any]:
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="admin",
-        aws_secret_access_key=SECRET,
-    )
-    client.create_bucket(Bucket="inbox")
-    yield client
-    while keys := client.list_objects_v2(Bucket="inbox").get("Contents"):
-        client.delete_objects(Bucket="inbox", Delete={"Objects": [{"Key": item["Key"]} for item in keys]})
-    client.close()
-
-
-def connect(endpoint: str, url: str = "s3://inbox/data/", **options: Any) -> S3Source:
-    settings = {"access_key_id": "AKIAEXAMPLE", "secret_access_key": SECRET, "max_attempts": 1, **options}
-    source = open_source(url, endpoint_url=endpoint, **settings)
-    assert isinstance(source, S3Source)
-    return source
+    yield from bucket(endpoint)
 
 
 @pytest.fixture
@@ -81,14 +52,32 @@ class TestS3Source(SourceConformance):
 
 class TestS3SourceAtTheRootOfABucketWithVersions(SourceConformance):
     @pytest.fixture
-    def source(self, endpoint: str, admin: Any) -> Iterator[Source]:
-        admin.create_bucket(Bucket="versions")
-        admin.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
-        with connect(endpoint, "s3://versions") as source:
-            yield source
-        found = admin.list_object_versions(Bucket="versions")
-        for each in [*found.get("Versions", ()), *found.get("DeleteMarkers", ())]:
-            admin.delete_object(Bucket="versions", Key=each["Key"], VersionId=each["VersionId"])
+    def source(self, endpoint: str) -> Iterator[Source]:
+        for _ in bucket(endpoint, "versions", versions=True):
+            with connect(endpoint, "s3://versions") as source:
+                yield source
+
+
+class TestS3SourceThatTellsVersions(SourceConformance):
+    @pytest.fixture
+    def source(self, endpoint: str) -> Iterator[Source]:
+        for _ in bucket(endpoint, "versions", versions=True):
+            with connect(endpoint, "s3://versions/data", versions=True) as source:
+                yield source
+
+    def test_opening_a_replaced_file_is_refused(self, source: Source) -> None:
+        """Not here: the store still has the version that was listed."""
+        listed = source.write("a.csv", b"one")
+        source.write("a.csv", b"other content", overwrite=True)
+
+        assert content_of(source, listed) == b"one"
+
+    def test_opening_a_removed_file_is_refused(self, source: Source) -> None:
+        """Not here, likewise."""
+        listed = source.write("a.csv", b"one")
+        source.delete("a.csv")
+
+        assert content_of(source, listed) == b"one"
 
 
 class TestS3SourceInParts(SourceConformance):
@@ -170,47 +159,6 @@ def test_a_page_cut_off_without_a_token_is_refused(source: S3Source) -> None:
 
 
 # Reading through a network that breaks
-
-
-class Proxy:
-    """Forwards connections to the server; each cuts off after `cut_after` bytes of answer, `cuts` times."""
-
-    def __init__(self, target: str) -> None:
-        address = urlsplit(target)
-        self._target = (address.hostname or "", address.port or 0)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.cut_after = 1 << 60
-        self.cuts = 0
-        self.connections = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                self.connections += 1
-                far = socket.create_connection(self._target)
-                threading.Thread(target=self._pump, args=(near, far, False), daemon=True).start()
-                threading.Thread(target=self._pump, args=(far, near, True), daemon=True).start()
-
-    def _pump(self, origin: socket.socket, target: socket.socket, is_answer: bool) -> None:
-        passed = 0
-        with suppress(OSError):
-            while data := origin.recv(65_536):
-                if is_answer and self.cuts and passed + len(data) > self.cut_after:
-                    self.cuts -= 1
-                    target.sendall(data[: max(0, self.cut_after - passed)])
-                    break
-                target.sendall(data)
-                passed += len(data)
-        for each in (origin, target):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 @pytest.fixture

@@ -69,7 +69,8 @@ class Source(Protocol):
         """Open the listed version for reading, as a stream.
 
         Raises (here or from a later read):
-            FileChangedError: the file was replaced, changed or removed since it was listed.
+            FileChangedError: the file was replaced, changed or removed since it was listed, and the source doesn't
+                keep the listed version.
         """
         ...
 

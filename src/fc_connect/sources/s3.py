@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import io
-import logging
 import random
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, Self
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from fc_connect.clock import Clock, SystemClock
-from fc_connect.errors import ConfigurationError, SourceError
+from fc_connect.errors import SourceError
 from fc_connect.sources.access import check_access
 from fc_connect.sources.base import Access, SourceFile
-from fc_connect.sources.paths import PARTIAL_MARK, PathPattern, checked_path, tidied
+from fc_connect.sources.paths import PARTIAL_MARK, PathPattern, checked_path
+from fc_connect.sources.s3_connect import bucket_and_prefix, connect, encryption
 from fc_connect.sources.s3_errors import code_of, mapped_errors, status_of
+from fc_connect.sources.s3_list import list_objects, version_of
 from fc_connect.sources.s3_move import ObjectMove
+from fc_connect.sources.s3_presign import PresignedURL, presigned
 from fc_connect.sources.s3_reader import ObjectReader, changed
 from fc_connect.sources.s3_upload import Upload
 
@@ -32,18 +32,19 @@ if TYPE_CHECKING:
 
 __all__ = ["S3Source"]
 
-logger = logging.getLogger(__name__)
-
 _BUFFER: Final = 1 << 18
 
 
 class S3Source:
     """Objects below one prefix. Safe to share between threads.
 
-    A version of an object is told by its etag. Objects whose key ends with `/` (the folders that some tools
-    make) are left out. A key with `//`, `.` or `..` between slashes can't be told apart on every kind of source:
-    a listing leaves it out with a warning, anything else refuses it. Nothing is asked of the store before the
-    first call.
+    A version of an object is told by its etag, and with `versions` by the id that a bucket with versions gives it:
+    then the listed version is read even after it was replaced, and the same content written again is another
+    version. Listing costs more there, as it looks through every version that is kept.
+
+    Objects whose key ends with `/` (the folders that some tools make) are left out. A key with `//`, `.` or `..`
+    between slashes can't be told apart on every kind of source: a listing leaves it out with a warning, anything
+    else refuses it. Nothing is asked of the store before the first call.
 
     `write` without `overwrite` and `move` rely on the store's conditional requests (`If-None-Match`), besides a
     look beforehand. Where a store ignores these, two processes that create one name in the same instant may both
@@ -60,6 +61,8 @@ class S3Source:
         random_source: random.Random | None = None,
         part_bytes: int = 16 * 1024 * 1024,
         max_copy_bytes: int = 5 * 1024**3,
+        written_with: Mapping[str, Any] | None = None,
+        versions: bool = False,
     ) -> None:
         self._bucket = bucket
         self._prefix = prefix
@@ -68,6 +71,8 @@ class S3Source:
         self._random = random_source or random.Random()
         self._part_bytes = part_bytes  # times 10,000 parts: 156 GiB
         self._max_copy_bytes = max_copy_bytes
+        self._written_with: dict[str, Any] = dict(written_with or {})
+        self._versions = versions
         self._naming = threading.Lock()  # held while a new name is looked at and taken
         self.url = f"s3://{bucket}/{prefix}"
 
@@ -82,51 +87,44 @@ class S3Source:
         secret_access_key: str | None = None,
         session_token: str | None = None,
         profile: str | None = None,
+        role_arn: str | None = None,
+        external_id: str | None = None,
+        role_session_name: str | None = None,
         path_style: bool | None = None,
+        sse: str | None = None,
+        kms_key_id: str | None = None,
+        versions: bool = False,
         timeout: timedelta = timedelta(seconds=60),
         max_attempts: int = 5,
     ) -> Self:
         """Take `s3://bucket/prefix/`; the prefix is a folder, with or without its last slash.
 
-        Without keys, the usual places are asked: environment, profile, role. `timeout` is for each answer
-        and each part of it; passing faults are tried again, `max_attempts` in all.
+        Without keys, the usual places are asked: environment, profile, role of the machine. With `role_arn` that
+        role is taken on with them, and again before its credentials expire. `sse` (`AES256` or `aws:kms`) has the
+        store encrypt what is written, moved and copied. `timeout` is for each answer and each part of it; passing
+        faults are tried again, `max_attempts` in all.
 
         Raises:
             ConfigurationError: the URL names no bucket, or the options don't go together.
         """
-        bucket, prefix = _bucket_and_prefix(url)
-        if (access_key_id is None) != (secret_access_key is None):
-            raise ConfigurationError("access_key_id and secret_access_key go together: set both or neither.")
-        if endpoint_url is not None and "@" in endpoint_url:
-            raise ConfigurationError(
-                "endpoint_url holds a user or password: use access_key_id and secret_access_key."
-            )
-        # Newer checksums are asked only of Amazon: many other stores refuse them.
-        checksums: Any = "when_supported" if endpoint_url is None else "when_required"
-        config = Config(
-            retries={"mode": "standard", "total_max_attempts": max_attempts},
-            connect_timeout=min(10.0, timeout.total_seconds()),
-            read_timeout=timeout.total_seconds(),
-            max_pool_connections=32,
-            s3={"addressing_style": "path" if path_style else "auto"},
-            request_checksum_calculation=checksums,
-            response_checksum_validation=checksums,
-            user_agent_extra="fc-connect",
+        bucket, prefix = bucket_and_prefix(url)
+        written_with = encryption(sse, kms_key_id)
+        client = connect(
+            f"s3://{bucket}/{prefix}",
+            endpoint_url=endpoint_url,
+            region=region,
+            access_key_id=access_key_id,
+            secret_access_key=secret_access_key,
+            session_token=session_token,
+            profile=profile,
+            role_arn=role_arn,
+            external_id=external_id,
+            role_session_name=role_session_name,
+            path_style=path_style,
+            timeout=timeout,
+            max_attempts=max_attempts,
         )
-        try:
-            session = boto3.Session(
-                aws_access_key_id=access_key_id,
-                aws_secret_access_key=secret_access_key,
-                aws_session_token=session_token,
-                region_name=region,
-                profile_name=profile,
-            )
-            if not session.region_name and endpoint_url is not None:
-                region = "us-east-1"  # what stores that know no regions expect in a signature
-            client = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
-        except (BotoCoreError, ValueError) as exc:
-            raise ConfigurationError(f"The source s3://{bucket}/{prefix} can't be opened: {exc}") from exc
-        return cls(bucket, prefix, client)
+        return cls(bucket, prefix, client, written_with=written_with, versions=versions)
 
     def __repr__(self) -> str:
         return f"S3Source({self.url!r})"
@@ -144,55 +142,13 @@ class S3Source:
             SourceError: no such bucket, access denied, wrong credentials or region.
             SourceUnavailableError: the store can't be reached, or is too busy.
         """
-        return self._listed(PathPattern.compiled(pattern))
-
-    def _listed(self, pattern: PathPattern) -> Iterator[SourceFile]:
-        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + pattern.prefix}
-        if pattern.max_depth == pattern.prefix.count("/"):
-            request["Delimiter"] = "/"  # one folder: an archive below it may hold millions of keys
-        while True:
-            with mapped_errors(f"list {self.url}"):
-                page = self._client.list_objects_v2(**request)
-            for item in page.get("Contents", ()):
-                path = item["Key"].removeprefix(self._prefix)
-                if path and not path.endswith("/") and self._is_listed(path, pattern):
-                    yield SourceFile(
-                        path=path,
-                        size=item["Size"],
-                        last_modified=item["LastModified"].astimezone(UTC),
-                        etag=item["ETag"].strip('"'),
-                    )
-            for folder in page.get("CommonPrefixes", ()):
-                if f"/{folder['Prefix']}".endswith("//"):
-                    logger.warning(
-                        "s3://%s/: keys that begin with %r are left out: a path can't have an empty part. Rename them.",
-                        self._bucket,
-                        folder["Prefix"],
-                    )
-            if not page.get("IsTruncated"):
-                return
-            if not page.get("NextContinuationToken"):
-                # To go on without it would begin anew for ever; to stop would lose files.
-                raise SourceError(
-                    f"Can't list {self.url}: the store cut the listing off without saying how to go on."
-                )
-            request["ContinuationToken"] = page["NextContinuationToken"]
-
-    def _is_listed(self, path: str, pattern: PathPattern) -> bool:
-        is_odd = "//" in path or path.startswith("/") or "/." in f"/{path}"
-        if not pattern.matches(tidied(path) if is_odd else path):
-            return False
-        try:
-            checked_path(path)
-        except SourceError as exc:
-            logger.warning("%s: left out of the listing: %s", self.url, exc)
-            return False
-        return True
+        compiled = PathPattern.compiled(pattern)
+        return list_objects(self._client, self._bucket, self._prefix, compiled, versions=self._versions)
 
     def stat(self, path: str) -> SourceFile | None:
         """Return the file as it is now, or None where there is none (or no bucket: HEAD doesn't tell)."""
         head = self._head(path)
-        return None if head is None else _as_file(path, head)
+        return None if head is None else self._as_file(path, head)
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file; raises as `stat` does where that can't be told."""
@@ -224,7 +180,12 @@ class S3Source:
             SourceError: it exists and `overwrite` is off; access denied; no such bucket.
         """
         upload = Upload(
-            self._client, self._bucket, self._key(path), url=self.url + path, part_bytes=self._part_bytes
+            self._client,
+            self._bucket,
+            self._key(path),
+            url=self.url + path,
+            part_bytes=self._part_bytes,
+            written_with=self._written_with,
         )
         if not overwrite and self._head(path) is not None:
             raise upload.exists()  # before anything large is sent; the real check comes with the naming
@@ -282,6 +243,29 @@ class S3Source:
         with mapped_errors(f"delete {self.url}{path}"):
             self._client.delete_object(Bucket=self._bucket, Key=self._key(path))
 
+    def presigned_get(self, path: str, *, expires: timedelta) -> PresignedURL:
+        """Return a URL that reads a file as it is when asked for, without credentials, until it expires.
+
+        It holds for seven days at most, and no longer than the credentials it was signed with: those of a role
+        often expire within the hour.
+
+        Raises:
+            ConfigurationError: `expires` is out of range.
+            SourceError: there are no credentials to sign with.
+        """
+        return self._presigned("GET", path, expires, {})
+
+    def presigned_put(
+        self, path: str, *, expires: timedelta, content_type: str | None = None
+    ) -> PresignedURL:
+        """Return a URL that writes a file, without credentials, until it expires; see `presigned_get`.
+
+        Each use of it overwrites what is there. Host and path are signed, and the `headers` of what is returned:
+        the sender has to send them as they are. The content isn't.
+        """
+        described = {} if content_type is None else {"ContentType": content_type}
+        return self._presigned("PUT", path, expires, {**described, **self._written_with})
+
     def check(self, *, writes: bool = True) -> tuple[Access, ...]:
         """Say what may be done here. No object is made: an upload is begun and abandoned, and nobody is told."""
         return check_access(self, writes=writes, write=self._check_writing)
@@ -303,11 +287,24 @@ class S3Source:
     def _key(self, path: str) -> str:
         return self._prefix + checked_path(path)
 
+    def _presigned(
+        self, method: Literal["GET", "PUT"], path: str, expires: timedelta, written_with: dict[str, str]
+    ) -> PresignedURL:
+        key = self._key(path)
+        return presigned(
+            self._client,
+            method,
+            bucket=self._bucket,
+            key=key,
+            expires=expires,
+            written_with=written_with,
+        )
+
     def _check_writing(self) -> str:
         path = f".check.{secrets.token_hex(6)}{PARTIAL_MARK}"
         where: Any = {"Bucket": self._bucket, "Key": self._key(path)}
         with mapped_errors(f"write to {self.url}"):
-            begun = self._client.create_multipart_upload(**where)
+            begun = self._client.create_multipart_upload(**where, **self._written_with)
             self._client.abort_multipart_upload(**where, UploadId=begun["UploadId"])
         with mapped_errors(f"remove from {self.url}"):
             try:
@@ -332,6 +329,7 @@ class S3Source:
             url=self.url,
             head=self._head,
             max_copy_bytes=self._max_copy_bytes,
+            written_with=self._written_with,
         )
 
     def _head(self, path: str) -> Any | None:
@@ -348,7 +346,7 @@ class S3Source:
         head = self._head(file.path)
         if head is None:
             raise changed(file, "is gone")
-        found = _as_file(file.path, head)
+        found = self._as_file(file.path, head)
         same_second = found.last_modified.replace(microsecond=0) == file.last_modified.replace(microsecond=0)
         if found.size != file.size or not same_second:
             raise changed(file, "was replaced")
@@ -378,30 +376,12 @@ class S3Source:
             raise changed(file, f"answered with {answer['ContentLength']} bytes from byte {start} on")
         return answer["Body"]
 
-
-def _bucket_and_prefix(url: str) -> tuple[str, str]:
-    bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    is_odd = ":" in bucket and not bucket.startswith(
-        "arn:"
-    )  # as in s3://key:secret@bucket, the secret with a slash
-    if "@" in bucket or is_odd or not bucket or url == bucket:
-        shown = "s3://…@…" if "@" in bucket or is_odd else url
-        raise ConfigurationError(
-            f"{shown!r} names no bucket: write s3://bucket/prefix/, keys go into options."
+    def _as_file(self, path: str, head: Any) -> SourceFile:
+        # The version's id only where listings tell it: one file must look alike however it was found.
+        return SourceFile(
+            path=path,
+            size=head["ContentLength"],
+            last_modified=head["LastModified"].astimezone(UTC),
+            etag=head["ETag"].strip('"'),
+            version_id=version_of(head) if self._versions else None,
         )
-    try:
-        url.encode()
-    except UnicodeEncodeError as exc:
-        raise ConfigurationError(f"{url!r} names no bucket: it holds half a surrogate pair.") from exc
-    prefix = prefix.lstrip("/")
-    return bucket, prefix if not prefix or prefix.endswith("/") else prefix + "/"
-
-
-def _as_file(path: str, head: Any) -> SourceFile:
-    # Without the version's id: listings don't tell it, and one file must look alike however it was found.
-    return SourceFile(
-        path=path,
-        size=head["ContentLength"],
-        last_modified=head["LastModified"].astimezone(UTC),
-        etag=head["ETag"].strip('"'),
-    )

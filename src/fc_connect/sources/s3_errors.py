@@ -8,12 +8,14 @@ from typing import Final
 
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from fc_connect.errors import SourceError, SourceUnavailableError
 
-__all__ = ["STREAM_FAILURES", "code_of", "mapped_errors", "status_of"]
+__all__ = ["NOT_S3", "STREAM_FAILURES", "code_of", "mapped_errors", "status_of"]
 
+NOT_S3: Final = "the answer isn't S3's; a proxy or a login page may be in between. Check endpoint_url."
 STREAM_FAILURES: Final = (BotoCoreError, HTTPError, OSError)
 """What reading a body may raise when the connection breaks; the driver doesn't wrap all of urllib3's."""
 
@@ -24,6 +26,10 @@ _CREDENTIALS = (
 _DENIED = (
     "Access is denied ({code}). These credentials need s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject "
     "and s3:DeleteObject below its prefix."
+)
+_ROLE = (
+    "The role can't be taken on ({code}). Check role_arn and external_id, and that the role's trust policy names "
+    "whoever these credentials belong to."
 )
 _REGION = "The bucket is in another region{hint} ({code}). Set the source's region to the bucket's."
 
@@ -92,6 +98,8 @@ def mapped_errors(doing: str) -> Iterator[None]:
         code, status = code_of(exc), status_of(exc)
         if code in _PASSING or status == 429 or status >= 500:
             raise SourceUnavailableError(f"Can't {doing}: the store refused for now ({code}).") from exc
+        if exc.operation_name == "AssumeRole":
+            raise SourceError(f"Can't {doing}: {_ROLE.format(code=code)}") from exc
         if code in _ADVICE:
             region = exc.response.get("Error", {}).get("Region")
             hint = f", {region}" if region else ""
@@ -109,5 +117,7 @@ def mapped_errors(doing: str) -> Iterator[None]:
         raise SourceUnavailableError(
             f"Can't {doing}: {exc} Check endpoint_url, region and the network."
         ) from exc
+    except ResponseParserError as exc:
+        raise SourceUnavailableError(f"Can't {doing}: {NOT_S3}") from exc
     except (BotoCoreError, HTTPError) as exc:
         raise SourceUnavailableError(f"Can't {doing}: {exc}") from exc

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +41,7 @@ class ObjectMove:
         url: str,
         head: Callable[[str], Any | None],
         max_copy_bytes: int,
+        written_with: Mapping[str, Any],
     ) -> None:
         self._client = client
         self._bucket = bucket
@@ -49,6 +50,7 @@ class ObjectMove:
         self._url = url
         self._head = head
         self._max_copy_bytes = max_copy_bytes
+        self._written_with = written_with
         self._removes_origin = False
         version = f"{prefix}{file.path}\0{file.etag}\0{file.size}"
         self._mark = hashlib.sha256(version.encode()).hexdigest()
@@ -60,7 +62,7 @@ class ObjectMove:
             FileChangedError: the object isn't the listed version, nor was it moved before.
         """
         origin = self._head(self._file.path)
-        is_listed = origin is not None and _etag(origin) == self._file.etag
+        is_listed = origin is not None and self._is_listed(origin)
         for path in numbered(destination):
             if path == self._file.path:
                 if not is_listed:
@@ -83,14 +85,13 @@ class ObjectMove:
         origin = self._head(self._file.path) if self._removes_origin else None
         if origin is None:
             return
-        etag = _etag(origin)
         newer = changed(self._file, "was replaced while it was moved; the new version stays")
-        if etag != self._file.etag:
+        if not self._is_listed(origin):
             raise newer
         where: Any = {"Bucket": self._bucket, "Key": self._prefix + self._file.path}
         with mapped_errors(f"delete {self._url}{self._file.path}"):
             try:
-                self._client.delete_object(**where, IfMatch=f'"{etag}"')
+                self._client.delete_object(**where, IfMatch=f'"{self._file.etag}"')
             except ClientError as exc:
                 if status_of(exc) == 412:
                     raise newer from exc
@@ -98,6 +99,11 @@ class ObjectMove:
                     self._client.delete_object(**where)
                 elif status_of(exc) != 404:
                     raise
+
+    def _is_listed(self, there: Any) -> bool:
+        """Say whether what bears the file's name is the listed version."""
+        is_version = self._file.version_id is None or there.get("VersionId") == self._file.version_id
+        return is_version and _etag(there) == self._file.etag
 
     def _is_same(self, there: Any) -> bool:
         """Say whether an object is this move's work, or has the same content."""
@@ -113,6 +119,8 @@ class ObjectMove:
             "CopySource": {"Bucket": self._bucket, "Key": self._prefix + self._file.path},
             "CopySourceIfMatch": f'"{self._file.etag}"',
         }
+        if self._file.version_id is not None:
+            request["CopySource"]["VersionId"] = self._file.version_id
         described = self._description(origin)
         with mapped_errors(f"move {self._url}{self._file.path} to {path}"):
             try:
@@ -125,7 +133,7 @@ class ObjectMove:
                 if status_of(exc) not in {404, 412}:
                     raise
                 now = self._head(self._file.path)
-                if now is None or _etag(now) != self._file.etag:
+                if now is None or not self._is_listed(now):
                     raise changed(self._file, "was replaced while it was moved") from exc
                 taken = self._head(path)
                 if taken is None or status_of(exc) == 404:
@@ -138,7 +146,7 @@ class ObjectMove:
             return True
         # A store that ignores CopySourceIfMatch may have copied a newer version: it is still there as well.
         now = self._head(self._file.path)
-        if now is None or _etag(now) != self._file.etag:
+        if now is None or not self._is_listed(now):
             raise changed(self._file, "was replaced while it was moved")
         raise SourceError(
             f"{self._url}{path} isn't the copy that was asked for: someone else wrote it in the same instant, or "
@@ -155,6 +163,7 @@ class ObjectMove:
 
     def _copy_at_once(self, request: dict[str, Any], described: dict[str, Any]) -> None:
         directive = {"MetadataDirective": "REPLACE", **described} if described else {}
+        directive |= self._written_with
         try:
             self._client.copy_object(**request, **directive, IfNoneMatch="*")
         except ClientError as exc:
@@ -164,7 +173,9 @@ class ObjectMove:
 
     def _copy_in_parts(self, request: dict[str, Any], described: dict[str, Any]) -> None:
         where: Any = {"Bucket": self._bucket, "Key": request["Key"]}
-        upload_id = self._client.create_multipart_upload(**where, **described)["UploadId"]
+        upload_id = self._client.create_multipart_upload(**where, **described, **self._written_with)[
+            "UploadId"
+        ]
         try:
             parts: list[Any] = []
             step = max(COPY_PART_BYTES, -(-self._file.size // 10_000))

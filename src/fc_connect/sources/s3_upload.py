@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -26,7 +27,16 @@ _MARK = "fc-connect-write"
 class Upload:
     """One object on its way: `send`, then `publish` or `abandon`. For one thread."""
 
-    def __init__(self, client: S3Client, bucket: str, key: str, *, url: str, part_bytes: int) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        key: str,
+        *,
+        url: str,
+        part_bytes: int,
+        written_with: Mapping[str, Any],
+    ) -> None:
         self._client = client
         self._where: dict[str, Any] = {"Bucket": bucket, "Key": key}
         self._url = url
@@ -36,6 +46,7 @@ class Upload:
         self._parts: list[CompletedPartTypeDef] = []
         # Tells our object from another's when the answer to its creation was lost and a retry met it.
         self._mark = secrets.token_hex(16)
+        self._described: dict[str, Any] = {"Metadata": {_MARK: self._mark}, **written_with}
 
     def send(self, content: BinaryIO) -> None:
         """Read `content` to its end; large ones are sent meanwhile, invisible until published."""
@@ -44,7 +55,7 @@ class Upload:
             self._small = part
             return
         with mapped_errors(f"write {self._url}"):
-            begun = self._client.create_multipart_upload(**self._where, Metadata={_MARK: self._mark})
+            begun = self._client.create_multipart_upload(**self._where, **self._described)
         self._upload_id = begun["UploadId"]
         try:
             while part:
@@ -91,9 +102,7 @@ class Upload:
 
     def _create(self, condition: dict[str, Any]) -> None:
         if self._upload_id is None:
-            self._client.put_object(
-                **self._where, Body=self._small, Metadata={_MARK: self._mark}, **condition
-            )
+            self._client.put_object(**self._where, Body=self._small, **self._described, **condition)
         else:
             self._client.complete_multipart_upload(
                 **self._where, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}, **condition

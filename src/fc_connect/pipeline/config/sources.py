@@ -30,7 +30,13 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
         "secret_access_key",
         "session_token",
         "profile",
+        "role_arn",
+        "external_id",
+        "role_session_name",
         "path_style",
+        "sse",
+        "kms_key_id",
+        "versions",
     ),
     "sftp": (
         "username",
@@ -82,8 +88,21 @@ class SourceConfig(Section):
     """Of temporary credentials."""
     profile: Text | None = None
     """Name of an AWS profile."""
+    role_arn: Text | None = None
+    """An AWS role to take on with these credentials, and again before those of the role expire."""
+    external_id: Text | None = None
+    """What the role's owner asks for, where the role is another account's."""
+    role_session_name: Text | None = None
+    """What the role's owner sees in their log; `fc-connect` without it."""
     path_style: Flag = False
     """Address buckets by path, as many S3-like servers want it."""
+    sse: Literal["AES256", "aws:kms"] | None = None
+    """Have S3 encrypt what is written and moved there; without it, as the bucket's own setting says."""
+    kms_key_id: Text | None = None
+    """The key of `sse: aws:kms`; without it, the account's own."""
+    versions: Flag = False
+    """Tell versions of an S3 file apart by the ids that a bucket with versions gives them: each upload counts, and the
+    listed version is read even when a newer one has replaced it."""
 
     # SFTP
     username: Text | None = None
@@ -131,6 +150,11 @@ class SourceConfig(Section):
             yield "session_token", "needs access_key_id and secret_access_key"
         if key is not None and given.get("profile") is not None:
             yield "profile", "can't be used together with access_key_id: give one of them"
+        for name in ("external_id", "role_session_name"):
+            if given.get(name) is not None and given.get("role_arn") is None:
+                yield name, "says how to take on a role: it needs role_arn"
+        if given.get("kms_key_id") is not None and given.get("sse") != "aws:kms":
+            yield "kms_key_id", "names the key of `sse: aws:kms`: it needs that"
         url = given.get("url")
         scheme = url.partition("://")[0].lower() if isinstance(url, str) and "://" in url else "file"
         for kind, keys in _KEYS.items():
