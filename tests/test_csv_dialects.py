@@ -143,6 +143,10 @@ def test_a_delimiter_may_have_several_characters() -> None:
     ]
 
 
+def test_a_tab_may_be_written_as_people_do() -> None:
+    assert rows_of("a\tb\n1\t2\n", delimiter="\\t") == [["1", "2"]]
+
+
 def test_a_header_may_hold_a_long_delimiter_in_quotes() -> None:
     assert reading('"a::b"::c\n', delimiter="::").columns == ("a::b", "c")
 

@@ -64,6 +64,7 @@ def test_a_file_without_records_has_its_header() -> None:
 def test_dialects() -> None:
     options: dict[str, Any] = {"delimiter": ";", "quotechar": "'", "line_end": "\n", "encoding": "cp1252"}
 
+    assert written([{"a": 1, "b": 2}], columns=["a", "b"], delimiter="\\t") == b"a\tb\r\n1\t2\r\n"
     assert written([{"a": "é;", "b": "it's"}], columns=["a", "b"], **options) == b"a;b\n'\xe9;';'it''s'\n"
 
 

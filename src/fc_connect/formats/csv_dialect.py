@@ -21,11 +21,13 @@ class CSVDialect:
     """What is around and between values. Most dialects are `csv`'s own: then `prepares` is False."""
 
     def __init__(self, *, delimiter: str, quotechar: str | None, escapechar: str | None) -> None:
-        self.delimiter = delimiter
+        self.delimiter = (
+            "\t" if delimiter == "\\t" else delimiter
+        )  # as people write a tab where they can't type one
         self.quotechar = quotechar
         self.escapechar = escapechar
-        self.prepares = len(delimiter) > 1 or escapechar is not None
-        self._one = delimiter if len(delimiter) == 1 else STAND_IN
+        self.prepares = len(self.delimiter) > 1 or escapechar is not None
+        self._one = self.delimiter if len(self.delimiter) == 1 else STAND_IN
         # `csv` takes the escape away before any character; here it must stay where it escapes nothing (C:\new).
         self._escape = re.compile(re.escape(escapechar or "\0") + r"(?s:(.)?)")
         self._proper = re.compile(self._proper_pattern())

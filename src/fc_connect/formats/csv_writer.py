@@ -71,8 +71,9 @@ class CSVWriter:
         nested: Literal["json", "refuse"] = "json",
         extra: Literal["refuse", "ignore"] = "refuse",
     ) -> None:
-        problems = list(CSVDialect(delimiter=delimiter, quotechar=quotechar, escapechar=None).problems())
-        if len(delimiter) > 1:
+        dialect = CSVDialect(delimiter=delimiter, quotechar=quotechar, escapechar=None)
+        problems = list(dialect.problems())
+        if len(dialect.delimiter) > 1:
             problems.append(f"delimiter must be one character to be written, not {delimiter!r}")
         problems += [f"columns: {each}" for each in problems_of_names(tuple(columns))]
         for name, value, choices in (
@@ -110,7 +111,7 @@ class CSVWriter:
         if problems:
             raise ConfigurationError("CSV can't be written like that:", problems=problems)
         self.known = {path[0] for path in self.paths.values()}
-        self.delimiter = delimiter
+        self.delimiter = dialect.delimiter
         self.quotechar = quotechar
         self.line_end = line_end
         self.header = header
