@@ -109,10 +109,86 @@ def bare_parquet(path: Path) -> int:
     )
 
 
+def make_json(path: Path, size: int) -> None:
+    _make_json(path, size, begin="[", between=",\n", end="]\n", record=_stock_object)
+
+
+def make_ndjson(path: Path, size: int) -> None:
+    _make_json(path, size, begin="", between="\n", end="\n", record=_stock_object)
+
+
+def make_json_orders(path: Path, size: int) -> None:
+    _make_json(path, size, begin="[", between=",", end="]", record=_order)
+
+
+def make_ndjson_orders(path: Path, size: int) -> None:
+    _make_json(path, size, begin="", between="\n", end="\n", record=_order)
+
+
+def _make_json(
+    path: Path, size: int, *, begin: str, between: str, end: str, record: Callable[[Any], Any]
+) -> None:
+    with path.open("w") as file:
+        written = file.write(begin)
+        for number, row in enumerate(stock()):
+            written += file.write(
+                (between if number else "") + json.dumps(record(row), separators=(",", ":"))
+            )
+            if written >= size:
+                file.write(end)
+                return
+
+
+def _stock_object(row: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(NAMES, row, strict=True))
+
+
+def _order(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Nested, with an amount, which is exact here and a float there."""
+    sku, _, qty, kind, status, updated = row
+    lines = [{"ref": f"L{n}", "sku": sku, "qty": qty, "attributes": {"gift": n == 1}} for n in range(4)]
+    return {
+        "ref": f"O-{sku}",
+        "type": kind,
+        "status": status,
+        "on": updated,
+        "total": qty / 100,
+        "lines": lines,
+    }
+
+
+def bare_json(path: Path) -> int:
+    import msgspec
+
+    # Nothing that reads a part at a time is as quick; it holds the whole file and all of its records.
+    records: list[Any] = msgspec.json.decode(path.read_bytes())
+    return len(records)
+
+
+def bare_ndjson(path: Path) -> int:
+    import msgspec
+
+    decode = msgspec.json.Decoder().decode
+    with path.open("rb") as file:
+        return sum(1 for _ in map(decode, file))
+
+
+def bare_standard_json(path: Path) -> int:
+    records: list[Any] = json.loads(path.read_bytes())
+    return len(records)
+
+
 BENCHES = {
     "csv": Bench(type="csv", make=make_csv, bare=bare_csv, library="csv.reader"),
     "csv-quoted": Bench(type="csv", make=make_quoted_csv, bare=bare_csv, library="csv.reader"),
     "parquet": Bench(type="parquet", make=make_parquet, bare=bare_parquet, library="pyarrow, by column"),
+    "json": Bench(type="json", make=make_json, bare=bare_json, library="msgspec, all at once"),
+    "json-orders": Bench(type="json", make=make_json_orders, bare=bare_json, library="msgspec, all at once"),
+    "json-standard": Bench(type="json", make=make_json, bare=bare_standard_json, library="json, all at once"),
+    "ndjson": Bench(type="ndjson", make=make_ndjson, bare=bare_ndjson, library="msgspec, line by line"),
+    "ndjson-orders": Bench(
+        type="ndjson", make=make_ndjson_orders, bare=bare_ndjson, library="msgspec, line by line"
+    ),
 }
 
 

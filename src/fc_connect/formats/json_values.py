@@ -85,11 +85,12 @@ class RecordDecoder:
         )
         self._problems: list[str] = []
 
-    def lines(self, raws: Sequence[bytes], text: bytes) -> list[dict[str, Any]] | None:
-        """Return the records of all `raws`, which make up `text`; None if any needs a closer look."""
+    def lines(self, raws: Sequence[bytes]) -> list[dict[str, Any]] | None:
+        """Return the record of each text; None if any needs a closer look."""
         try:
             records = list(map(self._decode, raws))
-            return records if self._are_whole(records, text, b" \t\r") else None
+            lines = self._encode_lines(records)
+            return records if self._are_whole(records, lines, b"\n".join(raws), b"\n") else None
         except _FAULTS:
             return None
 
@@ -97,7 +98,8 @@ class RecordDecoder:
         """Return the records of an array's elements, commas between them; None if any needs a closer look."""
         try:
             records = self._decode_list(b"[%b]" % text)
-            return records if self._are_whole(records, text, b" \t\r\n") else None
+            lines = self._encode_lines(records)
+            return records if self._are_whole(records, lines, text, b",") else None
         except _FAULTS:
             return None
 
@@ -105,9 +107,7 @@ class RecordDecoder:
         """Yield offset and text of each of an array's elements, commas between them; all must be JSON."""
         at = 0
         for raw in map(bytes, self._split(b"[%b]" % text)):
-            at = text.index(
-                raw, at
-            )  # only white space and a comma are before it, and no text begins with those
+            at = text.index(raw, at)  # before it are white space and a comma, and with neither a text begins
             yield at, raw
             at += len(raw)
 
@@ -124,35 +124,29 @@ class RecordDecoder:
             )
         try:
             value = self._decode(raw)
-            if self._has_no_less(self._encode(value), raw):
+            if _has_no_less(self._encode(value), raw):
                 return value
         except _FAULTS:
             pass
         return self._one_carefully(raw)
 
-    def _are_whole(self, records: list[Any], text: bytes, spaces: bytes) -> bool:
-        """Prove that each is an object, not too deep, and that no key was repeated."""
-        if set(map(type, records)) != {dict}:
+    def _are_whole(self, records: list[Any], lines: bytes, text: bytes, between: bytes) -> bool:
+        """Prove that each is an object, that no key was repeated, and that none is too deep."""
+        if set(map(type, records)) != {dict} or not _has_no_less(lines[:-1].replace(b"\n", between), text):
             return False
-        is_flat = text.count(b"{") == len(records) and text.count(b"[") < self._max_depth
-        # Without an object in another every key is counted here, and there, as long as its quote and colon touch.
-        if is_flat and text.count(b'":') == sum(map(len, records)) and not _has_before_a_colon(spaces, text):
+        # Each record has a brace of its own, so no one has more than all the rest.
+        brackets = lines.count(b"{") + lines.count(b"[")
+        if brackets < len(records) + self._max_depth:
             return True
-        encoded = self._encode_lines(records)
-        return self._has_no_less(encoded, text) and (is_flat or self._are_shallow(encoded))
+        opening = lines.translate(None, _NOT_OPENING).split(b"\n")
+        return max(map(len, opening)) <= self._max_depth or all(map(self._is_shallow, records))
 
-    def _are_shallow(self, lines: bytes) -> bool:
-        if max(map(len, lines.translate(None, _NOT_OPENING).split(b"\n"))) <= self._max_depth:
-            return True
-        # Perhaps they are only many: white space tells how deep they are.
-        indented = msgspec.json.format(b"[%b]" % lines.rstrip().replace(b"\n", b","), indent=1)
-        return b"\n" + b" " * (self._max_depth + 1) not in indented
-
-    @staticmethod
-    def _has_no_less(encoded: bytes, raw: bytes) -> bool:
-        """Prove that no key was dropped: with it a colon would be gone, as long as none was written as an escape."""
-        is_plain = b"\\" not in raw or b"\\u003" not in raw  # one byte is found many times faster than five
-        return is_plain and raw.count(b":") == encoded.count(b":")
+    def _is_shallow(self, record: dict[str, Any]) -> bool:
+        encoded = self._encode(record)
+        return (
+            encoded.count(b"{") + encoded.count(b"[") <= self._max_depth
+            or nesting(encoded) <= self._max_depth
+        )
 
     def _one_carefully(self, raw: bytes) -> Any:
         self._problems = []
@@ -244,9 +238,15 @@ def shown(raw: bytes) -> str:
     return raw[: 4 * _RAW_CHARACTERS].decode("utf-8", "replace")[:_RAW_CHARACTERS]
 
 
-def _has_before_a_colon(spaces: bytes, text: bytes) -> bool:
-    # Most texts lack most of them: one byte is looked for many times faster than two.
-    return any(space in text and b"%c:" % space in text for space in spaces)
+def _has_no_less(encoded: bytes, text: bytes) -> bool:
+    """Prove that no key of `text` was dropped on the way to `encoded`: a colon would be gone with it.
+
+    As long as no colon is written as an escape, that is. Most programs write JSON just as our library does.
+    """
+    if encoded == text:
+        return True
+    is_plain = b"\\" not in text or b"\\u003" not in text  # one byte is found many times faster than five
+    return is_plain and encoded.count(b":") == text.count(b":")
 
 
 def _in_words(exc: json.JSONDecodeError, text: str) -> str:

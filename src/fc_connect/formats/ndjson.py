@@ -6,7 +6,7 @@ The grammar is that of https://github.com/ndjson/ndjson-spec; CRLF ends a line t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 from fc_connect.formats.base import BadRecord, Place
 from fc_connect.formats.json import DEFAULT_MAX_DEPTH, DEFAULT_MAX_RECORD_BYTES, checked_options
@@ -14,6 +14,9 @@ from fc_connect.formats.json_values import NotJSONError, RecordDecoder, Unusable
 from fc_connect.formats.text import UTF8Blocks
 
 __all__ = ["NDJSONFormat", "NDJSONRecords"]
+
+_AT_ONCE: Final = 32
+"""Lines decoded together. Measured: more leave the processor's cache, and wake the garbage collector."""
 
 _WHITE_SPACE = b" \t\r"
 
@@ -86,19 +89,23 @@ class NDJSONRecords:
             raws = self._raws = text.split(b"\n")
             if text.endswith(b"\n"):
                 raws.pop()
-            first = self._first = self._line + 1
-            is_short = len(text) <= limit or max(map(len, raws)) <= limit
-            records = self._decoder.lines(raws, text) if is_short else None
-            if records is not None:
-                # Nearly all of the time to read a file goes by here and in the decoder.
-                for line, record in enumerate(records, first):
-                    self._line = line
-                    yield record
-            else:
-                for line, raw in enumerate(raws, first):
-                    self._line = line
-                    if (record := self._judged(raw)) is not None:
+            self._first = self._line + 1
+            for begin in range(0, len(raws), _AT_ONCE):
+                some = raws[begin : begin + _AT_ONCE]
+                first = self._first + begin
+                is_short = len(text) <= limit or max(map(len, some)) <= limit
+                records = self._decoder.lines(some) if is_short else None
+                if records is not None:
+                    # Nearly all of the time to read a file goes by here and in the decoder.
+                    for line, record in enumerate(records, first):
+                        self._line = line
                         yield record
+                    del record, records  # before the next are made: fewer at once is quicker
+                else:
+                    for line, raw in enumerate(some, first):
+                        self._line = line
+                        if (record := self._judged(raw)) is not None:
+                            yield record
             self._begin += length
 
     def _whole_lines(self) -> Iterator[tuple[bytes, int]]:
