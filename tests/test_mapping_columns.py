@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from fc_connect.errors import ConfigurationError, MappingError
-from fc_connect.mapping import compile_mapping, fields_read, load_mapping
+from fc_connect.mapping import compile_mapping, encode_entity, fields_read, load_mapping
 
 COLUMNS = ("no", "customer", "lines", "a.b")
 NESTED = frozenset({"customer", "lines"})
@@ -127,3 +128,35 @@ def test_a_mapping_that_may_look_at_anything_needs_every_column(field: dict[str,
 
 def test_a_mapping_of_the_original_sdk_may_look_at_anything() -> None:
     assert fields_read(load_mapping({"fields": {"a": {"source": "x"}}}, compat=True)) is None
+
+
+# Dates as values, which Parquet has
+
+DAY, INSTANT = date(2026, 1, 31), datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ({"source": "day"}, b'"2026-01-31"'),
+        ({"source": "at"}, b'"2026-01-31T12:00:00Z"'),
+        ({"source": "at", "resolver": "sdk.toString"}, b'"2026-01-31T12:00:00Z"'),
+        ({"source": "day", "resolver": "sdk.formatDate"}, b'"2026-01-31T00:00:00.000Z"'),
+        ({"resolver": {"name": "sdk.concat", "sources": ["no", "day"], "separator": "-"}}, b'"7-2026-01-31"'),
+        ({"value": 1, "when": {"source": "day", "equals": "2026-01-31"}}, b"1"),
+        ({"value": 1, "when": {"source": "at", "matches": "2026-01-31T.*"}}, b"1"),
+        ({"source": "day", "lookup": {"values": {"2026-01-31": "end"}}}, b'"end"'),
+    ],
+)
+def test_a_date_is_what_its_text_is(field: dict[str, Any], expected: bytes) -> None:
+    mapper = compile_mapping(load_mapping({"fields": {"out": field}}), columns=("no", "day", "at"))
+
+    assert encode_entity(mapper([7, DAY, INSTANT])) == b'{"out":' + expected + b"}"
+    assert mapper([7, DAY, INSTANT]) == mapper.interpret([7, DAY, INSTANT])
+
+
+def test_number_that_is_none_in_json_rejects_the_record() -> None:
+    mapper = compile_mapping(load_mapping({"fields": {"out": {"source": "a"}}}), columns=("a",))
+
+    with pytest.raises(MappingError, match="NaN or infinity"):
+        encode_entity(mapper([float("nan")]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def _test(config: Condition) -> Callable[[Any], bool]:
         tests.append(lambda value: (not is_empty(value)) is wanted)
     if config.matches is not None:
         pattern = compile_pattern(config.matches)
-        tests.append(lambda value: isinstance(value, str | int) and pattern.matches(to_string(value)))
+        tests.append(lambda value: isinstance(value, str | int | date) and pattern.matches(to_string(value)))
     if not tests:
         return lambda value: not is_empty(value)
     return lambda value: all(test(value) for test in tests)
@@ -63,7 +64,7 @@ def _same(value: Any, expected: Any) -> bool:
         value == expected or _as_written(value) == _as_written(expected)
     ):
         return True
-    scalar = str | int | float | Decimal
+    scalar = str | int | float | Decimal | date
     if (
         isinstance(value, str) != isinstance(expected, str)
         and isinstance(value, scalar)

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -57,6 +58,8 @@ def to_string(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float | Decimal):
         return str(value)
+    if isinstance(value, date):  # of Parquet; as JSON has it
+        return value.isoformat().replace("+00:00", "Z")
     raise ValueError("expected text or a number")
 
 
