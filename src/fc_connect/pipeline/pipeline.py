@@ -377,7 +377,11 @@ class Pipeline:
             with noted(hints), source.open(file) as stream:
                 records = self.format.read(stream, path=file.path)
                 self._compile(records, tables=self._tables())
-            return f"{source.url}: {file.path} has the columns that the mapping reads"
+                first = None if records.columns is not None else next(iter(records), None)
+            if records.columns is not None:
+                return f"{source.url}: {file.path} has the columns that the mapping reads"
+            held = "holds no record" if first is None else "can be read, at its first record"
+            return f"{source.url}: {file.path} {held}"
 
     def _check_state(self) -> str:
         with self.open_store() as kv:
