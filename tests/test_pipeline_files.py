@@ -16,7 +16,7 @@ import pytest
 from fc_connect import faults
 from fc_connect.clock import SystemClock
 from fc_connect.errors import ConfigurationError
-from fc_connect.pipeline import FileOutcome
+from fc_connect.pipeline import FileOutcome, Pipeline
 from fc_connect.sandbox import Sandbox
 from tests.shop import START, Shop
 
@@ -279,3 +279,24 @@ def test_what_can_not_be_done_afterwards_is_refused(shop: Shop, after: dict[str,
 
     with pytest.raises(ConfigurationError, match=expected):
         shop.pipeline()
+
+
+def test_one_file_of_an_odd_name_does_not_keep_the_others_waiting(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.stock("a.csv", warehouse="W1", rows=3)
+    (shop.inbox / os.fsdecode(b"caf\xe9.csv")).write_text("sku,warehouse,quantity,status\n")
+
+    result = shop.run()
+
+    assert (result.success, result.files_processed) == (True, 1)
+    assert "isn't UTF-8: rename the file" in caplog.text
+
+
+def test_a_check_says_what_a_pattern_that_is_only_an_ending_lacks(shop: Shop) -> None:
+    shop.configure(source={"url": "inbox", "pattern": ".csv"})
+    shop.stock("a.csv", warehouse="W1", rows=3)
+
+    [source] = [each for each in Pipeline.from_file(shop.pipeline_file).check() if each.name == "source"]
+
+    assert source.detail.endswith("no file matches '.csv' now; for all files that end so, write '*.csv'")

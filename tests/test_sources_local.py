@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import subprocess
+import tempfile
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +21,7 @@ import pytest
 from fc_connect.errors import FileChangedError, SourceError, SourceUnavailableError
 from fc_connect.sources import Source, SourceFile
 from fc_connect.sources.local import LocalSource
-from fc_connect.testing.source import SourceConformance
+from fc_connect.testing.source import SourceConformance, content_of
 
 
 class TestLocalSource(SourceConformance):
@@ -79,12 +85,169 @@ def test_faults_of_a_folder_are_told_apart(
     assert caught.type is error
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_without_the_right_to_read_is_refused(source: LocalSource, tmp_path: Path) -> None:
-    (tmp_path / "inbox").mkdir(mode=0)
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that any user may go through; pytest's own are its user's alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
-    with pytest.raises(SourceError, match="denied"):
-        list(source.list())
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Be nobody for a while, if root: root may read and write everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_without_the_right_to_read_is_refused_and_told(public: Path) -> None:
+    (public / "inbox").mkdir(mode=0)
+    source = LocalSource(public / "inbox")
+
+    with without_privileges():
+        with pytest.raises(SourceError, match=r"inbox is denied\. Give this user the right"):
+            list(source.list())
+        with pytest.raises(SourceError, match="is denied"):
+            source.exists("a.csv")
+        lacking = [each for each in source.check() if not each.is_given]
+
+    assert [each.name for each in lacking] == ["readable"]
+    assert "is denied" in lacking[0].detail
+
+
+def test_a_folder_below_without_the_right_to_read_is_refused_where_it_counts(public: Path) -> None:
+    source = LocalSource(public)
+    source.write("a.csv", b"1")
+    (public / "closed").mkdir(mode=0)
+
+    with without_privileges():
+        assert [file.path for file in source.list("*.csv")] == ["a.csv"]
+        with pytest.raises(SourceError, match="closed is denied"):
+            list(source.list("**/*.csv"))
+
+
+def test_a_file_without_the_right_to_read_is_listed_and_refused_alone(public: Path) -> None:
+    source = LocalSource(public)
+    for name in ("a.csv", "b.csv"):
+        source.write(name, b"1")
+        (public / name).chmod(0o644)
+    (public / "a.csv").chmod(0)
+
+    with without_privileges():
+        closed, readable = source.list()
+        with pytest.raises(SourceError, match=r"open 'a\.csv': access to .*a\.csv is denied"):
+            source.open(closed)
+        with source.open(readable) as stream:
+            assert stream.read() == b"1"
+        access = {each.name: each for each in source.check(writes=False)}
+
+    assert not access["readable"].is_given
+    assert "a.csv is denied" in access["readable"].detail
+
+
+def test_a_folder_without_the_right_to_write_keeps_its_files_where_they_are(public: Path) -> None:
+    (public / "inbox").mkdir()
+    (public / "inbox/a.csv").write_text("1")
+    (public / "inbox/a.csv").chmod(0o644)
+    (public / "inbox").chmod(0o555)
+    source = LocalSource(public / "inbox")
+
+    with without_privileges():
+        (file,) = source.list()
+        for bring in (source.move, source.copy):
+            with pytest.raises(SourceError, match="is denied"):
+                bring(file, "done/a.csv")
+        given = {each.name: each.is_given for each in source.check()}
+
+    assert given == {"reachable": True, "readable": True, "writable": False}
+    assert [each.name for each in public.rglob("*")] == ["inbox", "a.csv"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_disk_that_is_really_full_leaves_nothing_and_is_told(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(small)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        source = LocalSource(small)
+        file = source.write("a.csv", b"x" * 40_000)
+        for attempt in (
+            lambda: source.write("b.csv", b"x" * 40_000),
+            lambda: source.write("a.csv", b"y" * 40_000, overwrite=True),
+            lambda: source.copy(file, "kept/a.csv"),
+        ):
+            with pytest.raises(SourceError, match=r"disk is full\. Make room"):
+                attempt()
+        assert [each.name for each in small.rglob("*") if each.is_file()] == ["a.csv"]
+        assert content_of(source, file) == b"x" * 40_000
+        assert source.move(file, "done/a.csv") == "done/a.csv"
+        (small / "ballast").write_bytes(b"x" * 24_576)
+        (full,) = (each for each in source.check() if not each.is_given)
+        assert (full.name, "disk is full" in full.detail) == ("writable", True)
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+# Long listings
+
+
+def test_a_long_listing_comes_in_order_and_holds_names_alone(tmp_path: Path) -> None:
+    for number in range(5_000):
+        (tmp_path / f"{(number * 7_919) % 5_000:05}.csv").touch()
+    tracemalloc.start()
+
+    listed = (file.path for file in LocalSource(tmp_path).list("*.csv"))
+    is_sorted = all(one < other for one, other in pairwise(listed))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert is_sorted
+    assert peak < 5_000 * 200  # a name and its place in a list; what stat tells would be far more
+
+
+def test_a_folder_that_changes_while_it_is_listed_is_told_as_far_as_it_stands(
+    source: LocalSource, tmp_path: Path
+) -> None:
+    for name in ("a.csv", "b.csv", "sub/c.csv", "z.csv"):
+        source.write(name, b"1")
+    listing = source.list("**/*.csv")
+    seen = [next(listing).path]
+
+    source.delete("b.csv")
+    shutil.rmtree(tmp_path / "inbox/sub")
+    source.write("aa.csv", b"1")
+    grown = source.write("z.csv", b"longer", overwrite=True)
+    rest = list(listing)
+
+    assert seen == ["a.csv"]
+    assert rest == [grown]
+    assert [file.path for file in source.list("**/*.csv")] == ["a.csv", "aa.csv", "z.csv"]
+
+
+def test_a_link_to_itself_is_no_file(source: LocalSource, tmp_path: Path) -> None:
+    source.write("a.csv", b"1")
+    (tmp_path / "inbox/loop.csv").symlink_to("loop.csv")
+
+    assert [file.path for file in source.list("**")] == ["a.csv"]
+
+
+def test_a_time_in_the_future_is_a_time(source: LocalSource, tmp_path: Path) -> None:
+    source.write("a.csv", b"1")
+    os.utime(tmp_path / "inbox/a.csv", ns=(0, 4_102_444_800 * 10**9))
+
+    (file,) = source.list()
+
+    assert file.last_modified == datetime(2100, 1, 1, tzinfo=UTC)
+    assert content_of(source, file) == b"1"
+    assert source.move(file, "done/a.csv") == "done/a.csv"
 
 
 def test_a_check_of_a_missing_folder_does_not_make_it(source: LocalSource, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -372,7 +373,10 @@ class Pipeline:
                 raise SourceError(" ".join(f"It isn't {each.name}: {each.detail}" for each in lacking))
             file = next(iter(source.list(self.config.source.pattern)), None)
             if file is None:
-                return f"{source.url}: no file matches {self.config.source.pattern!r} now"
+                pattern = self.config.source.pattern
+                is_ending = re.fullmatch(r"\.\w+", pattern)
+                meant = f"; for all files that end so, write '*{pattern}'" if is_ending else ""
+                return f"{source.url}: no file matches {pattern!r} now{meant}"
             hints = looks_other(source, file, self.config.format)
             with noted(hints), source.open(file) as stream:
                 records = self.format.read(stream, path=file.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -31,6 +32,9 @@ from fc_connect.sources.paths import PathPattern, checked_path, numbered
 __all__ = ["LocalSource"]
 
 logger = logging.getLogger(__name__)
+
+_NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+"""Removed since its folder was read, or a link to nothing, or to itself."""
 
 
 class LocalSource:
@@ -251,42 +255,58 @@ class LocalSource:
             raise SourceError(f"The folder {self._root} {what}: make it, or mend the source's url.")
 
     def _walk(self, folder: str, pattern: PathPattern) -> Iterator[SourceFile]:
-        where = self._root / folder
-        with mapped_errors("list", str(where)):
-            try:
-                with os.scandir(where) as scan:
-                    entries = [(f"{each.name}/" if each.is_dir() else each.name, each) for each in scan]
-            except FileNotFoundError:
-                if not folder:
-                    raise
+        above = f"{folder}/" if folder else ""
+        try:
+            with mapped_errors("list", str(self._root / folder)):
+                names = sorted(self._names(above, pattern))
+        except SourceError as exc:
+            if folder and isinstance(exc.__cause__, FileNotFoundError):
                 return  # removed since its parent was read
-        # With the slash, folders and files come in the order of whole paths, as an object store lists them.
-        entries.sort(key=lambda each: each[0])
-        for name, entry in entries:
-            path = f"{folder}/{entry.name}" if folder else entry.name
+            raise
+        for name in names:
             if name.endswith("/"):
-                if pattern.may_match_below(path):
-                    if entry.is_symlink():
-                        logger.warning("%s: %r is a link to a folder: left out", self.url, path)
-                    else:
-                        yield from self._walk(path, pattern)
-            elif pattern.matches(path) and (file := self._listed(path, entry)) is not None:
+                yield from self._walk(above + name[:-1], pattern)
+            elif (file := self._listed(above + name)) is not None:
                 yield file
 
-    def _listed(self, path: str, entry: os.DirEntry[str]) -> SourceFile | None:
+    def _names(self, above: str, pattern: PathPattern) -> Iterator[str]:
+        """Yield what may count in a folder, folders with a slash: so they sort as an object store lists them.
+
+        Names alone are kept, for a folder may hold very many.
+        """
+        with os.scandir(self._root / above) as entries:
+            for entry in entries:
+                path = above + entry.name
+                is_link = entry.is_symlink()
+                is_folder = os.path.isdir(entry.path) if is_link else entry.is_dir()  # noqa: PTH112 - as below
+                if not is_folder:
+                    if pattern.matches(path):
+                        yield entry.name
+                elif pattern.may_match_below(path):
+                    if is_link:
+                        logger.warning("%s: %r is a link to a folder: left out", self.url, path)
+                    else:
+                        yield f"{entry.name}/"
+
+    def _listed(self, path: str) -> SourceFile | None:
         try:
             checked_path(path)
         except SourceError as exc:
             logger.warning("%s: left out of the listing: %s", self.url, exc)
             return None
+        place = f"{self._root}/{path}"
         with mapped_errors("look at", path):
             try:
-                if entry.is_symlink() and not self._is_inside(Path(entry.path)):
-                    logger.warning("%s: %r is a link out of the folder: left out", self.url, path)
+                found = os.lstat(place)
+                if stat.S_ISLNK(found.st_mode):
+                    if not self._is_inside(Path(place)):
+                        logger.warning("%s: %r is a link out of the folder: left out", self.url, path)
+                        return None
+                    found = os.stat(place)  # noqa: PTH116 - a listing is long, and a Path costs more than the call
+            except OSError as exc:
+                if exc.errno in _NOTHING_THERE:
                     return None
-                found = entry.stat()
-            except FileNotFoundError:
-                return None  # removed since, or a link to nothing
+                raise
         return as_file(path, found) if stat.S_ISREG(found.st_mode) else None
 
     def _inside(self, path: str) -> Path:
