@@ -151,6 +151,13 @@ def test_a_document_type_alone_is_harmless() -> None:
     assert read_xml('<!DOCTYPE r SYSTEM "http://localhost/r.dtd"><r>1</r>') == {"r": "1"}
 
 
+@pytest.mark.parametrize("inside", ["<r>a&foo;b</r>", '<r k="a&foo;b"/>'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_an_entity_of_a_document_type_that_is_not_read_is_never_left_out(inside: str, encoding: str) -> None:
+    with pytest.raises(ParseError, match="holds &foo;, of a document type that isn't read"):
+        read_xml(f'<!DOCTYPE r SYSTEM "http://localhost/r.dtd">{inside}'.encode(encoding))
+
+
 def test_a_document_has_a_largest_size() -> None:
     with pytest.raises(ParseError, match="10 are allowed"):
         read_xml("<r>12345</r>", max_bytes=10)

@@ -92,6 +92,46 @@ def test_numbers_are_guessed_where_it_is_asked_for() -> None:
     ]
 
 
+def test_lists_may_be_told_apart_by_the_end_of_their_path() -> None:
+    content = "<items><item><lines><line>1</line></lines><line>2</line></item></items>"
+
+    assert read(content, lists=["lines/line"]) == [{"lines": {"line": ["1"]}, "line": "2"}]
+    assert read(content, lists=["item/line"]) == [{"lines": {"line": "1"}, "line": ["2"]}]
+
+
+@pytest.mark.parametrize(
+    ("inside", "value"),
+    [
+        ("TRUE", True),
+        ("False", False),
+        ("1<b/>2", {"b": None, "#text": "12"}),
+        ("0012<b/>x", {"b": None, "#text": "12x"}),
+        ("<![CDATA[ x ]]>", " x "),
+        ("<![CDATA[ 007 ]]>", 7),
+        ("1<![CDATA[2]]>", "12"),
+        ("1<?pi?>2", "12"),
+        ("\u00a05", 5),
+        ("<![CDATA[]]>", None),
+    ],
+)
+def test_guesses_are_those_of_the_typescript_sdk(inside: str, value: Any) -> None:
+    assert read(f"<items><item><a>{inside}</a></item></items>", numbers="guess") == [{"a": value}]
+
+
+def test_space_is_kept_in_all_of_an_element_that_asks_for_it() -> None:
+    content = (
+        "<items><item xml:space='preserve'><a> <b> x </b></a><c xml:space='default'> y </c></item></items>"
+    )
+
+    assert read(content) == [
+        {
+            "@xml:space": "preserve",
+            "a": {"b": " x ", "#text": " "},
+            "c": {"@xml:space": "default", "#text": "y"},
+        }
+    ]
+
+
 NAMESPACED = '<items xmlns="urn:a" xmlns:b="urn:b"><item b:k="v"><x>1</x><b:y>2</b:y></item></items>'
 
 
@@ -117,6 +157,23 @@ def test_two_names_that_would_become_one_are_a_bad_record() -> None:
     assert bad.place == Place(line=1, record=1, byte=23)
     assert "two names become one, 'x'" in bad.reason
     assert good == {"x": "3"}
+
+
+def test_a_bad_record_may_be_as_deep_as_it_likes() -> None:
+    content = "<items xmlns:b='u'><item><x/><b:x/>" + "<a>" * 2000 + "</a>" * 2000 + "</item></items>"
+
+    [bad] = read(content, namespaces="strip")
+
+    assert isinstance(bad, BadRecord)
+    assert len(bad.raw) == 1000
+
+
+def test_a_depth_beyond_that_of_python_may_be_allowed() -> None:
+    content = "<items><item>" + "<a>" * 995 + "</a>" * 995 + "</item></items>"
+
+    [record] = read(content, max_depth=1000)
+
+    assert "a" in record
 
 
 def test_a_record_tells_where_it_begins() -> None:
@@ -160,6 +217,10 @@ def test_the_encoding_is_the_one_that_the_file_declares(encoding: str) -> None:
         ("<items><item>\x01</item></items>", "not well-formed"),
         (b"<items><item>\xff</item></items>", "not well-formed"),
         (b'<?xml version="1.0" encoding="klingon"?><items/>', "klingon"),
+        (b'<?xml version="1.0" encoding="shift_jis"?><items/>', "UTF-8"),
+        (b'\xef\xbb\xbf<?xml version="1.0" encoding="iso-8859-1"?><items/>', "byte order mark of UTF-8"),
+        ('<?xml version="1.0" encoding="utf-8"?><items/>'.encode("utf-16"), "encoding specified"),
+        ("<items/>".encode("utf-32"), "isn't XML"),
         ("<!DOCTYPE r [<!ENTITY a 'b'>]><items/>", "document type"),
         ('<!DOCTYPE r SYSTEM "file:///etc/passwd"><items/>', "document type"),
         (
@@ -213,8 +274,32 @@ def test_a_record_or_tag_without_end_is_refused_early(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<items><item>" + b"<a>" * 100_000, "nested more than 100"),
+        (b"<items><item>" + b"<a/>" * 600_000, "max_record_bytes"),
+        (b"<items><item>" + b"<a b=''/>" * 300_000, "max_record_bytes"),
+        (b"<items><item " + b" ".join(b"a%d=''" % number for number in range(200_000)), "a tag or comment"),
+        (b"<items><!--" + b"x" * 2_000_000, "a tag or comment"),
+        (b"<items>" + b"".join(b"<item><n%d/></item>" % each for each in range(90_000)), "different names"),
+    ],
+    ids=["depth", "elements", "attributes", "tag", "comment", "names"],
+)
+def test_little_text_does_not_take_much_memory_or_time(content: bytes, words: str) -> None:
+    with pytest.raises(ParseError, match=words):
+        read(content)
+
+
+@pytest.mark.parametrize("content", ["<feed/>", "<feed><items/></feed>"])
+def test_a_list_may_be_left_out_where_nothing_else_is_there(content: str) -> None:
+    assert read(content, records="feed/items/item") == []
+
+
+@pytest.mark.parametrize(
     "options",
     [
+        {"lists": ["a//b"]},
+        {"lists": [""]},
         {"records": ""},
         {"records": "items//item"},
         {"records": "//a/b"},

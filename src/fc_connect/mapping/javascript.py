@@ -16,9 +16,9 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
+from fc_connect.ecmascript import WHITESPACE, float_text
 from fc_connect.mapping.javascript_dates import (
     INVALID_DATE,
-    WHITESPACE,
     InvalidDate,
     clipped,
     date_text,
@@ -92,31 +92,12 @@ def number_text(number: float | Decimal) -> str:
         if -(10**21) < number < 10**21:
             return str(int(number))
         nearest = _doubled(number)
-        return str(number) if math.isfinite(nearest) and nearest != number else _float_text(float(nearest))
-    return _float_text(number)
-
-
-def _float_text(number: float) -> str:
-    if not math.isfinite(number):
-        return "NaN" if number != number else "Infinity" if number > 0 else "-Infinity"
-    text = repr(number)
-    if "e" not in text:
-        text = text.removesuffix(".0")
-        return "0" if text == "-0" else text
-    sign = "-" if number < 0 else ""
-    mantissa, _, exponent = text.removeprefix("-").partition("e")
-    digits = mantissa.replace(".", "")
-    point = int(exponent) + 1
-    if len(digits) <= point <= 21:
-        return sign + digits.ljust(point, "0")
-    if -6 < point <= 0:
-        return f"{sign}0.{'0' * -point}{digits}"
-    rest = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{sign}{digits[0]}{rest}e{'+' if point > 0 else ''}{point - 1}"
+        return str(number) if math.isfinite(nearest) and nearest != number else float_text(float(nearest))
+    return float_text(number)
 
 
 def _decimal_text(number: Decimal) -> str:
-    text = _float_text(float(number))
+    text = float_text(float(number))
     if not number.is_finite() or Decimal(text) == number or abs(number.adjusted()) > 400:
         return text
     return format(number, "f")

@@ -13,9 +13,10 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from fc_connect.ecmascript import WHITESPACE
+
 __all__ = [
     "INVALID_DATE",
-    "WHITESPACE",
     "InvalidDate",
     "civil",
     "clipped",
@@ -25,12 +26,6 @@ __all__ = [
     "milliseconds_of",
     "read_date",
 ]
-
-WHITESPACE: Final = (
-    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029"
-    "\u202f\u205f\u3000\ufeff"
-)
-"""What JavaScript trims."""
 
 
 class InvalidDate(Enum):
