@@ -93,6 +93,7 @@ class XMLRecords:
 
     def __init__(self, options: XMLFormat, stream: BinaryIO, *, path: str) -> None:
         self.columns: tuple[str, ...] | None = None
+        self.nested: frozenset[str] = frozenset()
         self.counts: Literal["line", "record"] = "record"
         self._number = 0
         self._begun = (1, 0)
