@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -27,6 +27,7 @@ T = TypeVar("T")
 _FIRST_WAIT = timedelta(milliseconds=200)
 _LONGEST_WAIT = timedelta(seconds=10)
 _CLOSING_SECONDS: Final = 2.0
+_REST_SECONDS: Final = 60.0
 
 
 class Session:
@@ -108,6 +109,8 @@ class _Slot:
     def __init__(self) -> None:
         self.users = 0
         self.opening: asyncio.Task[Session] | None = None
+        self.rests_until = 0.0
+        """Refused: the server may allow fewer connections than we do."""
 
     @property
     def session(self) -> Session | None:
@@ -143,7 +146,9 @@ class Link:
         self._clock = clock
         self._random = random
         self._slots = [_Slot() for _ in range(connections)]
-        self._lock = threading.Lock()  # over the thread's beginning and end
+        # Over the thread's beginning and end; again from whoever holds it, where the garbage collector calls `leave`.
+        self._lock = threading.RLock()
+        self._endings: set[Future[None]] = set()
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -194,12 +199,9 @@ class Link:
             with mapped_errors(doing):
                 return await attempt()
 
-        coroutine = mapped()
-        try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._started())
-        except BaseException:
-            coroutine.close()
-            raise
+        with self._lock:  # so that nothing is handed to a thread that has ended
+            loop = self._started(doing)
+            future = asyncio.run_coroutine_threadsafe(mapped(), loop)
         try:
             return future.result()
         except CancelledError as exc:
@@ -208,17 +210,14 @@ class Link:
             future.cancel()  # of no effect unless whoever waited was interrupted
 
     def leave(self, ending: Coroutine[Any, Any, None]) -> None:
-        """Run what ends something, and wait for it, though not on the link's own thread: there the garbage
-        collector may call.
-        """
+        """Have what ends something run soon. It isn't waited for: the garbage collector may call, at any moment."""
         with self._lock:
-            loop = None if self._is_closed else self._loop
-        if loop is None:
-            ending.close()
-        elif threading.current_thread() is self._thread:
-            self._ending = loop.create_task(ending)
-        else:
-            asyncio.run_coroutine_threadsafe(ending, loop).result()
+            if self._is_closed or self._loop is None:
+                ending.close()
+                return
+            future = asyncio.run_coroutine_threadsafe(ending, self._loop)
+        self._endings.add(future)
+        future.add_done_callback(self._endings.discard)
 
     def close(self) -> None:
         """Close the connections and end the thread."""
@@ -231,17 +230,16 @@ class Link:
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
 
-    def _started(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._is_closed:
-                raise SourceError(f"{self._name} was closed.")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_drive, args=[self._loop], name=f"fc-connect-sftp {self._name}", daemon=True
-                )
-                self._thread.start()
-            return self._loop
+    def _started(self, doing: str) -> asyncio.AbstractEventLoop:
+        if self._is_closed:
+            raise SourceError(f"Can't {doing}: the source was closed.")
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=_drive, args=[self._loop], name=f"fc-connect-sftp {self._name}", daemon=True
+            )
+            self._thread.start()
+        return self._loop
 
     # What follows runs on the link's own thread.
 
@@ -257,7 +255,9 @@ class Link:
 
     def _chosen(self) -> _Slot:
         # Idle and open, else free room, else the one with the fewest users.
-        return min(self._slots, key=lambda slot: (slot.users, slot.session is None))
+        now = asyncio.get_running_loop().time()
+        usable = [slot for slot in self._slots if slot.session is not None or slot.rests_until <= now]
+        return min(usable or self._slots, key=lambda slot: (slot.users, slot.session is None))
 
     async def _opened(self, slot: _Slot) -> Session:
         if (session := slot.session) is not None:
@@ -266,12 +266,12 @@ class Link:
             slot.opening = asyncio.get_running_loop().create_task(self._new_session())
         try:
             return await asyncio.shield(slot.opening)
-        except (SourceUnavailableError, TimeoutError, OSError, asyncssh.Error) as exc:
-            # A server may allow fewer connections than we do; those that are open serve as well.
+        except BROKEN as exc:
             others = [each for each in self._slots if each.session is not None]
             session = min(others, key=lambda each: each.users).session if others else None
             if session is None:
                 raise
+            slot.rests_until = asyncio.get_running_loop().time() + _REST_SECONDS
             logger.warning("%s: no further connection, so the open ones are shared: %s", self._name, exc)
             return session
 

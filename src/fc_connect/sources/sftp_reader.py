@@ -49,6 +49,7 @@ class RemoteReader(io.RawIOBase):
         self._tail = b""
         self._rest = memoryview(b"")
         self._opened: _Opened | None = None
+        self._is_at_end = False
         link.retried(f"open {url}", self._open)
 
     def readable(self) -> bool:
@@ -56,7 +57,7 @@ class RemoteReader(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view = memoryview(buffer).cast("B")
-        if not self._rest and len(view):
+        if not self._rest and len(view) and not self._is_at_end:
             self._rest = memoryview(self._link.retried(self._doing, self._next))
         count = min(len(view), len(self._rest))
         view[:count] = self._rest[:count]
@@ -87,6 +88,7 @@ class RemoteReader(io.RawIOBase):
             data = await opened.next()
             if not data:
                 await opened.check_end()
+                self._is_at_end = True
         except (SourceError, asyncssh.Error, OSError):
             await self._drop()
             raise

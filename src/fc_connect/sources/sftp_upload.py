@@ -36,16 +36,17 @@ class Upload:
         self._sent: deque[asyncio.Task[int]] = deque()
 
     def send(self, content: BinaryIO) -> asyncssh.SFTPAttrs:
-        """Write all of `content`, and return what the server then has. It is read on the
-        calling thread, for it may come from this very source.
+        """Write all of `content`, and return what the server then has.
+
+        The content is read on the calling thread, for it may come from this very source.
 
         Raises:
             SourceError: the disk is full, or it may not be written.
             SourceUnavailableError: the connection broke; some of the draft may be there.
         """
         try:
-            self._link.once(self._doing, self._begin)
-            while piece := content.read(_PIECE):
+            size = self._link.once(self._doing, self._begin)
+            while piece := content.read(size):
                 self._link.once(self._doing, partial(self._put, piece))
             return self._link.once(self._doing, self._finish)
         finally:
@@ -53,11 +54,14 @@ class Upload:
 
     # What follows runs on the link's own thread.
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> int:
+        """Open the draft, and return how much to send at once: what fills the server's requests."""
         self._session = await self._held.enter_async_context(self._link.session())
         self._folder = RemoteFolder(self._session, self._root)
         self._file = await self._session.ask(self._session.sftp.open(self._draft, "wb", encoding=None))
         self._held.push_async_callback(self._session.close_file, self._file)
+        request = self._session.sftp.limits.max_write_len
+        return request * max(1, _PIECE // request)
 
     async def _put(self, piece: bytes) -> None:
         self._sent.append(asyncio.get_running_loop().create_task(self._file.write(piece, self._size)))
@@ -71,7 +75,7 @@ class Upload:
         await self._folder.seal(self._file, self._size)
         await self._held.aclose()  # closed, for some servers tell the time of a file only then
         if (written := await self._folder.look(self._draft)) is None:
-            raise SourceError("someone removed the draft")
+            raise SourceError(f"Can't {self._doing}: its draft was removed meanwhile.")
         return written
 
     async def _await_oldest(self) -> None:
