@@ -383,7 +383,7 @@ def test_a_read_goes_on_at_the_byte_where_the_connection_broke_or_stalled(
     sshd: OpenSSHServer, big: Path, proxy: Proxy, then: Kind | None
 ) -> None:
     with (
-        through(proxy, sshd, stall_timeout=timedelta(seconds=0.4)) as source,
+        through(proxy, sshd, stall_timeout=timedelta(seconds=0.4), max_attempts=20) as source,
         proxy.toxic(LimitData(max_bytes=600_000, then=then), direction="downstream"),
     ):
         [file] = source.list()
@@ -391,7 +391,8 @@ def test_a_read_goes_on_at_the_byte_where_the_connection_broke_or_stalled(
 
     assert content == CONTENT
     assert proxy.accepted >= 3
-    assert proxy.passed["downstream"] < 3 * len(CONTENT)
+    if then is not Kind.RESET:  # which also takes what had arrived and wasn't read yet
+        assert proxy.passed["downstream"] < 3 * len(CONTENT)
 
 
 def test_a_read_goes_on_when_the_server_was_started_anew(sshd: OpenSSHServer, big: Path) -> None:

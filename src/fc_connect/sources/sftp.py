@@ -353,7 +353,7 @@ class SFTPSource:
                     return path
                 if not drafts:
                     drafts.append(draft_beside(target))
-                if not await folder.is_copied(file, origin, target, drafts[0]):
+                if not await folder.is_copied(file, origin, target, drafts[0], compares=moves):
                     continue
                 # The last look before the name goes: a newer version under it must stay.
                 if moves and (there := await folder.look(origin)) is not None:

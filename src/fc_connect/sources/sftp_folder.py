@@ -23,6 +23,7 @@ __all__ = ["Entry", "RemoteFolder", "as_file", "changed", "check_version", "draf
 
 _BLOCK: Final = 256 * 1024
 _COPY_AT_ONCE: Final = 16 * 1024 * 1024  # small enough that a server's answer comes before it seems stalled
+_REFUSED = (asyncssh.SFTPOpUnsupported, asyncssh.SFTPPermissionDenied, asyncssh.SFTPFailure)
 _ASIDE: Final = 8
 """Requests on their way at once, where many are needed."""
 
@@ -233,58 +234,71 @@ class RemoteFolder:
         except ABSENT:
             return
 
-    async def is_copied(self, file: SourceFile, origin: bytes, target: bytes, draft: bytes) -> bool:
-        """Copy the listed version to `target` by way of `draft`; say whether the content is there now."""
+    async def is_copied(
+        self, file: SourceFile, origin: bytes, target: bytes, draft: bytes, *, compares: bool
+    ) -> bool:
+        """Copy the listed version to `target` by way of `draft`; say whether the content is there now.
+
+        Raises:
+            FileChangedError: the file isn't the listed version any more, or `compares` found the copy to differ.
+        """
         if await self.look(target, follows=False) is None:
             written = await self._copy(file, origin, draft)
+            if compares and not await self._is_same(origin, draft):
+                raise changed(file, "changed while it was copied")
             if await self.is_placed(draft, target, written):
                 return True
         return is_file(await self.look(target)) and await self._is_same(origin, target)
 
     async def _copy(self, file: SourceFile, origin: bytes, draft: bytes) -> asyncssh.SFTPAttrs:
-        """Copy the listed version to `draft`, with its time, on the server itself where it can do that.
-
-        Raises:
-            FileChangedError: the file isn't the listed version any more.
-        """
+        """Copy the listed version to `draft`, with its time, on the server itself where it can do that."""
         ask, sftp = self._session.ask, self._sftp
-        source = await ask(sftp.open(origin, "rb", encoding=None))
-        try:
+        step = _COPY_AT_ONCE if sftp.supports_remote_copy else min(_BLOCK, sftp.limits.max_read_len)
+        async with self._opened(origin, "rb") as source, self._opened(draft, "wb") as copy:
             check_version(file, await ask(source.stat()))
-            copy = await ask(sftp.open(draft, "wb", encoding=None))
-            try:
-                step = _COPY_AT_ONCE if sftp.supports_remote_copy else min(_BLOCK, sftp.limits.max_read_len)
-                for start in range(0, file.size, step):
-                    count = min(step, file.size - start)
-                    if sftp.supports_remote_copy:
-                        async with self.telling_full(draft):
-                            await ask(sftp.remote_copy(source, copy, start, count, start))
-                    else:
-                        data = await ask(source.read(count, start))
-                        if len(data) != count:
-                            raise changed(file, f"ends at byte {start + len(data)}")
-                        async with self.telling_full(draft):
-                            await ask(copy.write(data, start))
-                await self.seal(copy, file.size)
-                modified = int(file.last_modified.timestamp())
+            for start in range(0, file.size, step):
+                count = min(step, file.size - start)
+                if sftp.supports_remote_copy:
+                    async with self.telling_full(draft):
+                        await ask(sftp.remote_copy(source, copy, start, count, start))
+                else:
+                    data = await ask(source.read(count, start))
+                    if len(data) != count:
+                        raise changed(file, f"ends at byte {start + len(data)}")
+                    async with self.telling_full(draft):
+                        await ask(copy.write(data, start))
+            modified = int(file.last_modified.timestamp())
+            with suppress(*_REFUSED):  # a copy with a time of its own is a copy
                 await ask(copy.setstat(asyncssh.SFTPAttrs(atime=modified, mtime=modified)))
-            finally:
-                await ask(copy.close())
+            written = await self.sealed(copy, draft, file.size)
             check_version(file, await ask(source.stat()))
-        finally:
-            await ask(source.close())
-        there, written = await self.look(origin), await self.look(draft)
-        if there is None or written is None:
+        if (there := await self.look(origin)) is None:
             raise changed(file, "was removed while it was copied")
         check_version(file, there)
         return written
 
-    async def seal(self, draft: asyncssh.SFTPClientFile, size: int) -> None:
-        """See that all of a draft is there, and outlives a power cut where the server offers that."""
-        with suppress(asyncssh.SFTPOpUnsupported):
-            await self._session.ask(draft.fsync())
-        if (there := (await self._session.ask(draft.stat())).size) != size:
-            raise SourceError(f"The server kept {there} of {size} bytes; nothing was put in place.")
+    @asynccontextmanager
+    async def _opened(self, place: bytes, mode: str) -> AsyncIterator[asyncssh.SFTPClientFile]:
+        file = await self._session.ask(self._sftp.open(place, mode, encoding=None))
+        try:
+            yield file
+        finally:
+            await self._session.close_file(file)
+
+    async def sealed(self, file: asyncssh.SFTPClientFile, draft: bytes, size: int) -> asyncssh.SFTPAttrs:
+        """Close a draft, see that all of it is there, and return what the server has of it.
+
+        It outlives a power cut where the server offers that.
+        """
+        async with self.telling_full(draft):
+            with suppress(asyncssh.SFTPOpUnsupported):
+                await self._session.ask(file.fsync())
+            await self._session.ask(file.close())  # some servers store a file only now, and may fail to
+        written = await self.look(draft)
+        if written is None or written.size != size:
+            kept = "nothing" if written is None else f"{written.size} bytes"
+            raise SourceError(f"The server kept {kept} of {size} bytes; nothing was put in place.")
+        return written
 
     async def _is_same(self, one: bytes, other: bytes) -> bool:
         """Say whether two files have the same bytes."""
@@ -292,17 +306,12 @@ class RemoteFolder:
         if sizes[0] is None or sizes[0] != sizes[1]:
             return False
         ask, step = self._session.ask, min(_BLOCK, self._sftp.limits.max_read_len)
-        left = await ask(self._sftp.open(one, "rb", encoding=None))
-        right = await ask(self._sftp.open(other, "rb", encoding=None))
-        try:
+        async with self._opened(one, "rb") as left, self._opened(other, "rb") as right:
             for start in range(0, sizes[0], step):
                 parts = await asyncio.gather(ask(left.read(step, start)), ask(right.read(step, start)))
                 if parts[0] != parts[1] or not parts[0]:
                     return False
-            return True
-        finally:
-            await ask(left.close())
-            await ask(right.close())
+        return True
 
     @asynccontextmanager
     async def telling_full(self, place: bytes) -> AsyncIterator[None]:

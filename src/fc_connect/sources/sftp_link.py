@@ -28,6 +28,8 @@ _FIRST_WAIT = timedelta(milliseconds=200)
 _LONGEST_WAIT = timedelta(seconds=10)
 _CLOSING_SECONDS: Final = 2.0
 _REST_SECONDS: Final = 60.0
+_AT_ONCE: Final = 2
+"""Operations on a connection before another one is made."""
 
 
 class Session:
@@ -119,6 +121,18 @@ class _Slot:
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
             return None
         return task.result() if task.result().is_open else None
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether there is a session, or one is being opened."""
+        return self.session is not None or (self.opening is not None and not self.opening.done())
+
+
+def _preference(slot: _Slot) -> tuple[int, int]:
+    # One that has time, else a new one, else the least busy: to log in takes longer than to share.
+    if not slot.is_in_use:
+        return 1, slot.users
+    return 0 if slot.users < _AT_ONCE else 2, slot.users
 
 
 class Link:
@@ -245,7 +259,7 @@ class Link:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """Give a session to use, the least busy one; connect where none is idle and there is room."""
+        """Give a session to use; connect where those that there are have enough to do, and there is room."""
         slot = self._chosen()
         slot.users += 1
         try:
@@ -254,15 +268,14 @@ class Link:
             slot.users -= 1
 
     def _chosen(self) -> _Slot:
-        # Idle and open, else free room, else the one with the fewest users.
         now = asyncio.get_running_loop().time()
-        usable = [slot for slot in self._slots if slot.session is not None or slot.rests_until <= now]
-        return min(usable or self._slots, key=lambda slot: (slot.users, slot.session is None))
+        usable = [slot for slot in self._slots if slot.is_in_use or slot.rests_until <= now]
+        return min(usable or self._slots, key=_preference)
 
     async def _opened(self, slot: _Slot) -> Session:
         if (session := slot.session) is not None:
             return session
-        if slot.opening is None or slot.opening.done():
+        if not slot.is_in_use or slot.opening is None:
             slot.opening = asyncio.get_running_loop().create_task(self._new_session())
         try:
             return await asyncio.shield(slot.opening)

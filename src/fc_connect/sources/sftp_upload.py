@@ -10,7 +10,6 @@ from typing import BinaryIO, Final
 
 import asyncssh
 
-from fc_connect.errors import SourceError
 from fc_connect.sources.sftp_folder import RemoteFolder
 from fc_connect.sources.sftp_link import Link, Session
 
@@ -72,10 +71,8 @@ class Upload:
     async def _finish(self) -> asyncssh.SFTPAttrs:
         while self._sent:
             await self._await_oldest()
-        await self._folder.seal(self._file, self._size)
-        await self._held.aclose()  # closed, for some servers tell the time of a file only then
-        if (written := await self._folder.look(self._draft)) is None:
-            raise SourceError(f"Can't {self._doing}: its draft was removed meanwhile.")
+        written = await self._folder.sealed(self._file, self._draft, self._size)
+        await self._held.aclose()
         return written
 
     async def _await_oldest(self) -> None:
