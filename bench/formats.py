@@ -86,6 +86,48 @@ def bare_csv(path: Path) -> int:
         return sum(1 for _ in csv.reader(file)) - 1
 
 
+def make_xml(path: Path, size: int) -> None:
+    with path.open("w") as file:
+        written = file.write("<items>\n")
+        for row in stock():
+            inside = "".join(
+                f"    <{name}>{value}</{name}>\n" for name, value in zip(NAMES, row, strict=True)
+            )
+            written += file.write(f"  <item>\n{inside}  </item>\n")
+            if written >= size:
+                file.write("</items>\n")
+                return
+
+
+def bare_xml(path: Path) -> int:
+    """Make the same dicts, attributes and repeated elements included, of what the standard library finds."""
+    from xml.etree.ElementTree import Element, iterparse
+
+    def value(element: Element) -> Any:
+        if not len(element) and not element.keys():
+            return (element.text or "").strip() or None
+        values: dict[str, Any] = {f"@{name}": each for name, each in element.items()}
+        for child in element:
+            found = value(child)
+            if child.tag not in values:
+                values[child.tag] = found
+            elif isinstance(values[child.tag], list):
+                values[child.tag].append(found)
+            else:
+                values[child.tag] = [values[child.tag], found]
+        return values
+
+    with path.open("rb") as file:
+        events = iterparse(file, events=("start", "end"))
+        _, root = next(events)
+        number = 0
+        for event, element in events:
+            if event == "end" and element.tag == "item":
+                number += bool(value(element))
+                root.clear()
+    return number
+
+
 def make_parquet(path: Path, size: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -180,6 +222,13 @@ def bare_standard_json(path: Path) -> int:
 
 
 BENCHES = {
+    "xml": Bench(
+        type="xml",
+        options={"records": "items/item"},
+        make=make_xml,
+        bare=bare_xml,
+        library="ElementTree.iterparse",
+    ),
     "csv": Bench(type="csv", make=make_csv, bare=bare_csv, library="csv.reader"),
     "csv-quoted": Bench(type="csv", make=make_quoted_csv, bare=bare_csv, library="csv.reader"),
     "parquet": Bench(type="parquet", make=make_parquet, bare=bare_parquet, library="pyarrow, by column"),
