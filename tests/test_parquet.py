@@ -276,6 +276,17 @@ def test_a_column_called_text_is_looked_at_as_well() -> None:
     assert kinds == [False, True, False]
 
 
+def test_a_key_of_a_map_that_is_no_text_makes_a_bad_record() -> None:
+    maps = pa.array([[("xyz", 1)], []], pa.map_(pa.string(), pa.int8()))
+    content = written(pa.table({"a": maps}), compression="none", use_dictionary=False, write_statistics=False)
+
+    bad, fine = reading(content.replace(b"xyz", b"xy\xff"))
+
+    assert isinstance(bad, BadRecord)
+    assert "isn't text in UTF-8" in bad.reason
+    assert fine == [{}]
+
+
 @pytest.mark.parametrize(
     "array",
     [

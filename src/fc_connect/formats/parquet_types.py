@@ -63,16 +63,14 @@ class Conversion:
             return self._extension(kind)
         if types.is_null(kind):
             return lambda array, _: [None] * len(array)
+        if types.is_float32(kind):
+            return _shortest_floats
         if (
             types.is_boolean(kind)
             or types.is_integer(kind)
-            or types.is_float64(kind)
-            or types.is_float16(kind)
+            or types.is_floating(kind)
+            or types.is_decimal(kind)
         ):
-            return lambda array, _: array.to_pylist()
-        if types.is_float32(kind):
-            return _shortest_floats
-        if types.is_decimal(kind):
             return lambda array, _: array.to_pylist()
         if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
             return self._texts
@@ -98,13 +96,7 @@ class Conversion:
             return self._map(kind)
         if types.is_struct(kind):
             return self._struct(kind)
-        if (
-            types.is_list(kind)
-            or types.is_large_list(kind)
-            or types.is_fixed_size_list(kind)
-            or types.is_list_view(kind)
-            or types.is_large_list_view(kind)
-        ):
+        if types.is_nested(kind) and not types.is_union(kind):
             return self._list(kind)
         raise UnreadableTypeError(str(kind))
 
@@ -262,6 +254,8 @@ class Conversion:
 
     def _object(self, pairs: list[tuple[Any, Any]]) -> Any:
         found = dict(pairs)
+        if (bad := next((key for key in found if isinstance(key, Fault)), None)) is not None:
+            return bad
         if len(found) < len(pairs):
             return self._fault("a map holds a key twice")
         if None in found:
