@@ -364,6 +364,19 @@ def test_a_page_that_would_fill_the_memory_is_refused() -> None:
     assert len(next(iter(reading(content)))[0]) == 3_000_000
 
 
+def test_a_long_value_that_each_row_names_is_not_laid_out_many_times_at_once() -> None:
+    """A dictionary of short values and a long one: by their average a thousand rows would seem little."""
+    values = ["x" * 200_000, *map(str, range(20_000))]
+    names = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), pa.array(values))
+    content = written(pa.table({"a": names}), store_schema=False, dictionary_pagesize_limit=1 << 24)
+    assert len(content) < 200_000
+
+    before = pa.total_allocated_bytes()
+    for number, row in zip(range(100), reading(content), strict=False):
+        assert len(row[0]) == 200_000
+        assert pa.total_allocated_bytes() - before < 100 << 20, number
+
+
 def test_a_deeply_nested_schema_is_refused() -> None:
     """A library that walks down a schema may run out of stack, and take the process with it."""
     depth = 10_000

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from fc_connect.errors import ConfigurationError, ParseError, listed
 from fc_connect.formats.base import BadRecord, Place
-from fc_connect.formats.parquet_layout import RowGroup, chunk_pages, read_layout
+from fc_connect.formats.parquet_layout import Chunk, Dictionary, RowGroup, chunk_pages, read_layout
 from fc_connect.formats.parquet_types import Conversion, UnreadableTypeError, faults_in
 from fc_connect.formats.spooled import spooled
 
@@ -28,6 +28,10 @@ DEFAULT_MAX_PAGE_BYTES: Final = 128 << 20
 
 _BATCH_ROWS = 1024
 _BATCH_BYTES = 8 << 20
+_MOST_BATCH_BYTES = 48 << 20  # where every row names the longest values
+_SMALL_DICTIONARY = 4 << 10
+_BYTE_ARRAY = 6  # Parquet's number of the type, as those of the codecs
+_CODECS = {0: None, 1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 _READ_BYTES = 1 << 16
 _RAW_CHARACTERS = 1000
 _MOST_REASONS = 5
@@ -231,7 +235,7 @@ class ParquetRecords:
                 path=self._path,
             )
         pages = 0
-        row_bytes = 0.0
+        row_bytes = longest_row = 0.0
         for leaf, name in zip(self._leaves, self._paths, strict=True):
             chunk, of_column = group.chunks[leaf], f"{where}, column {name!r}"
             found = chunk_pages(
@@ -245,10 +249,36 @@ class ParquetRecords:
                     "pages, or raise it.",
                     path=self._path,
                 )
-            # A value of a dictionary counts for each row that names it.
-            each = found.dictionary_bytes / max(found.dictionary_values, 1)
-            row_bytes += max(chunk.values * each, chunk.unpacked) / max(group.rows, 1)
-        return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES / max(row_bytes, 1))))
+            rows, per_row = max(group.rows, 1), max(chunk.values / max(group.rows, 1), 1)
+            row_bytes += chunk.unpacked / rows
+            if found.dictionary is not None:
+                # One value may stand for each row: a few bytes that unpack to gigabytes.
+                average, longest = self._dictionary_values(chunk, found.dictionary)
+                row_bytes += average * per_row
+                longest_row += longest * per_row
+        fitting = min(_BATCH_BYTES / max(row_bytes, 1), _MOST_BATCH_BYTES / max(longest_row, 1))
+        return int(max(1, min(_BATCH_ROWS, fitting)))
+
+    def _dictionary_values(self, chunk: Chunk, dictionary: Dictionary) -> tuple[float, float]:
+        """Return how many bytes a value has on average, and at most."""
+        average = dictionary.unpacked / max(dictionary.values, 1)
+        if chunk.type != _BYTE_ARRAY:
+            return average, average
+        if dictionary.unpacked <= _SMALL_DICTIONARY or chunk.codec not in _CODECS:
+            return average, dictionary.unpacked
+        self._file.seek(dictionary.at)
+        data = self._file.read(dictionary.packed)
+        try:
+            if codec := _CODECS[chunk.codec]:
+                data = pa.decompress(data, dictionary.unpacked, codec, asbytes=True)
+        except (pa.ArrowException, OSError, ValueError):
+            return average, dictionary.unpacked  # the library will say what is wrong
+        longest = at = 0
+        while at + 4 <= len(data):
+            length = int.from_bytes(data[at : at + 4], "little")
+            longest = max(longest, length)
+            at += 4 + length
+        return average, min(longest, dictionary.unpacked)
 
     @contextmanager
     def _errors(self, where: str) -> Iterator[None]:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final
 
 from fc_connect.errors import ParseError
 
-__all__ = ["Chunk", "ChunkPages", "RowGroup", "chunk_pages", "read_layout"]
+__all__ = ["Chunk", "ChunkPages", "Dictionary", "RowGroup", "chunk_pages", "read_layout"]
 
 _MAGIC: Final = b"PAR1"
 _ENCRYPTED: Final = b"PARE"
@@ -33,6 +33,10 @@ class _MalformedError(ValueError):
 class Chunk:
     """One column in one row group."""
 
+    type: int
+    """Physical, by Parquet's numbers."""
+    codec: int
+    """Likewise."""
     start: int
     """Byte where its first page begins."""
     values: int
@@ -89,7 +93,7 @@ def _chunk(struct: Any) -> Chunk:
     dictionary = meta.get(11, 0)
     if isinstance(dictionary, int) and 0 < dictionary < start:  # 0 is written for none
         start = dictionary
-    return Chunk(start, _size(meta, 5), _size(meta, 6))
+    return Chunk(_size(meta, 1), _size(meta, 4), start, _size(meta, 5), _size(meta, 6))
 
 
 def _footer(file: BinaryIO, path: str) -> bytes:
@@ -127,14 +131,24 @@ def _footer(file: BinaryIO, path: str) -> bytes:
     return file.read(length)
 
 
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """A page of values that other pages name by number."""
+
+    at: int
+    """Byte where it begins, behind its header."""
+    packed: int
+    unpacked: int
+    values: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkPages:
     """The pages of one column in one row group."""
 
     largest: int
     """Bytes, unpacked."""
-    dictionary_bytes: int
-    dictionary_values: int
+    dictionary: Dictionary | None
 
 
 def chunk_pages(file: BinaryIO, *, start: int, values: int, where: str, path: str) -> ChunkPages:
@@ -144,7 +158,8 @@ def chunk_pages(file: BinaryIO, *, start: int, values: int, where: str, path: st
         ParseError: one can't be read, or lies beyond the end of the file.
     """
     size = file.seek(0, io.SEEK_END)
-    largest = dictionary_bytes = dictionary_values = seen = 0
+    largest = seen = 0
+    dictionary = None
     at = start
     while seen < values:
         try:
@@ -154,7 +169,7 @@ def chunk_pages(file: BinaryIO, *, start: int, values: int, where: str, path: st
             if data is not None:
                 seen += _size(data, 1)
             elif 7 in header:
-                dictionary_bytes, dictionary_values = unpacked, _size(header[7], 1)
+                dictionary = Dictionary(at + length, packed, unpacked, _size(header[7], 1))
         except _MalformedError as exc:
             raise ParseError(
                 f"{where}: the header of a page at byte {at:,} is damaged ({exc}). Have it sent again.",
@@ -167,7 +182,7 @@ def chunk_pages(file: BinaryIO, *, start: int, values: int, where: str, path: st
                 path=path,
             )
         largest = max(largest, unpacked, packed)
-    return ChunkPages(largest=largest, dictionary_bytes=dictionary_bytes, dictionary_values=dictionary_values)
+    return ChunkPages(largest=largest, dictionary=dictionary)
 
 
 def _page_header(file: BinaryIO, at: int) -> tuple[dict[int, Any], int]:
