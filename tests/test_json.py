@@ -271,6 +271,7 @@ def test_depth_is_counted_without_brackets_in_text() -> None:
 @pytest.mark.parametrize("opened", ["[", '{"a":', '[{"a":'])
 def test_brackets_without_end_are_an_error_at_any_depth(opened: str) -> None:
     assert fault_of("[" + opened * 100_000).line == 1
+    assert fault_of('{"other": ' + opened * 100_000, records="$.items[*]").line == 1
 
 
 # Places
@@ -367,6 +368,14 @@ def test_a_record_beyond_the_limit_is_an_error_that_says_how_to_raise_it() -> No
     assert (fault.line, fault.column) == (1, 12)
     assert "raise the format's max_record_bytes" in str(fault)
     assert records_of(content, max_record_bytes=2100)[1] == {"a": "x" * 2000}
+
+
+@pytest.mark.parametrize("text", ["}", "{", "}{", "]", "},{"])
+def test_brackets_in_text_cost_little(text: str) -> None:
+    # To look for the end of an object again after each one took the square of their number.
+    content = [{"t": text, "n": n} for n in range(20_000)]
+
+    assert records_of(json.dumps(content)) == content
 
 
 def test_a_quote_that_is_not_closed_is_pointed_at() -> None:

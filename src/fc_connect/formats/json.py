@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final, Literal
 from fc_connect.errors import ConfigurationError, listed
 from fc_connect.formats.base import BadRecord, Place
 from fc_connect.formats.json_path import ALL, record_path, written
-from fc_connect.formats.json_scan import JSONScanner
+from fc_connect.formats.json_scan import AT_ONCE_BYTES, JSONScanner
 from fc_connect.formats.json_values import MAX_NESTING, RecordDecoder, UnusableError, kind_of, shown
 from fc_connect.formats.text import text_encoding
 
@@ -165,7 +165,7 @@ class JSONRecords:
             if records is not None and len(text) > limit:
                 records = records if max(len(raw) for _, raw in self._decoder.split(text)) <= limit else None
             if records is None:
-                careful_to = scanner.offset + (len(text) or scanner.at_hand)
+                careful_to = scanner.offset + AT_ONCE_BYTES  # to look again at once may find no more
                 yield from self._alone()
                 continue
             self._begin(text, None)

@@ -11,15 +11,18 @@ from fc_connect.errors import ParseError
 from fc_connect.formats.json_values import NotJSONError, RecordDecoder, UnusableError, next_bracket
 from fc_connect.formats.text import BLOCK_BYTES, UTF8Blocks
 
-__all__ = ["JSONScanner"]
+__all__ = ["AT_ONCE_BYTES", "JSONScanner"]
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _BARE = re.compile(rb'[^ \t\r\n,:"\[\]{}]++')
 
-_AT_ONCE_BYTES: Final = 1 << 14
+AT_ONCE_BYTES: Final = 1 << 14
 """Decoded together. Measured: more leave the processor's cache, and wake the garbage collector."""
 
+
+_MAX_LEVELS: Final = 10_000
+"""So many brackets without an end are no record, not even a bad one."""
 
 _MAX_WALK: Final = 100
 """Of containers longer than a block within one another, where they are only gone over."""
@@ -139,7 +142,7 @@ class JSONScanner:
         if self.at_hand < BLOCK_BYTES:
             self._fill()
         text, begin = self._text, self._at
-        end = text.rfind(b"}", begin, begin + _AT_ONCE_BYTES) + 1 or text.rfind(b"}", begin) + 1
+        end = text.rfind(b"}", begin, begin + AT_ONCE_BYTES) + 1 or text.rfind(b"}", begin) + 1
         if not end:
             return b""
         surplus = text.count(b"{", begin, end) - text.count(b"}", begin, end)
@@ -203,8 +206,14 @@ class JSONScanner:
             for _ in self.members(unique=False):
                 self.skip(level=level + 1)
         else:
+            careful_to = 0
             for _ in self.elements():
-                self.skip(level=level + 1)
+                text = self.whole_objects() if self.offset >= careful_to else b""
+                if text and self._decoder.elements(text) is not None:
+                    self.advance(len(text))
+                else:
+                    careful_to = careful_to if self.offset < careful_to else self.offset + AT_ONCE_BYTES
+                    self.skip(level=level + 1)
 
     def end(self) -> None:
         """Make sure that nothing follows."""
@@ -232,6 +241,8 @@ class JSONScanner:
                 continue
             depth += 1 if char in {b"{", b"["} else -1
             scanned += 1
+            if depth > _MAX_LEVELS:
+                raise self.error(f"more than {_MAX_LEVELS:,} levels of arrays and objects begin here")
             if not depth and scanned <= limit:
                 return self._text[self._at : self._at + scanned]
         return None

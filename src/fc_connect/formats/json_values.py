@@ -20,8 +20,8 @@ __all__ = [
     "NotJSONError",
     "RecordDecoder",
     "UnusableError",
+    "is_deeper",
     "kind_of",
-    "nesting",
     "next_bracket",
     "shown",
 ]
@@ -118,7 +118,7 @@ class RecordDecoder:
             NotJSONError: says where and why.
             UnusableError: says why.
         """
-        if raw.count(b"{") + raw.count(b"[") > self._max_depth and nesting(raw) > self._max_depth:
+        if is_deeper(raw, self._max_depth):
             raise UnusableError(
                 f"is nested deeper than {self._max_depth} levels: raise the format's max_depth if that is right"
             )
@@ -139,13 +139,8 @@ class RecordDecoder:
         if brackets < len(records) + self._max_depth:
             return True
         opening = lines.translate(None, _NOT_OPENING).split(b"\n")
-        return max(map(len, opening)) <= self._max_depth or all(map(self._is_shallow, records))
-
-    def _is_shallow(self, record: dict[str, Any]) -> bool:
-        encoded = self._encode(record)
-        return (
-            encoded.count(b"{") + encoded.count(b"[") <= self._max_depth
-            or nesting(encoded) <= self._max_depth
+        return max(map(len, opening)) <= self._max_depth or not any(
+            is_deeper(line, self._max_depth) for line in lines.split(b"\n")
         )
 
     def _one_carefully(self, raw: bytes) -> Any:
@@ -208,14 +203,15 @@ class _ConstantError(Exception):
     """Python's json takes NaN and Infinity, which aren't JSON."""
 
 
-def nesting(raw: bytes) -> int:
-    """Return how many levels deep arrays and objects are within one another."""
-    deepest = depth = at = 0
-    while (at := next_bracket(raw, at)) < len(raw):
+def is_deeper(raw: bytes, limit: int) -> bool:
+    """Say whether arrays and objects are within one another in more than `limit` levels."""
+    if raw.count(b"{") + raw.count(b"[") <= limit:
+        return False
+    depth = at = 0
+    while depth <= limit and (at := next_bracket(raw, at)) < len(raw):
         depth += 1 if raw[at] in b"{[" else -1
-        deepest = max(deepest, depth)
         at += 1
-    return deepest
+    return depth > limit
 
 
 def next_bracket(text: bytes, at: int) -> int:
