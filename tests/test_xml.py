@@ -290,6 +290,14 @@ def test_little_text_does_not_take_much_memory_or_time(content: bytes, words: st
         read(content)
 
 
+def test_a_namespace_is_not_copied_for_every_name_when_it_is_endless() -> None:
+    content = f"<items xmlns:b='{'u' * 2000}'><item><b:x/></item></items>"
+
+    with pytest.raises(ParseError, match="namespace of 2,000 characters"):
+        read(content, namespaces="strip")
+    assert read(content) == [{"b:x": None}]
+
+
 @pytest.mark.parametrize("content", ["<feed/>", "<feed><items/></feed>"])
 def test_a_list_may_be_left_out_where_nothing_else_is_there(content: str) -> None:
     assert read(content, records="feed/items/item") == []

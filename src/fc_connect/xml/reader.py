@@ -26,6 +26,8 @@ _MAX_NAMES_BYTES: Final = 8 << 20
 """Of all names, which expat remembers to the end; each counts for a hundred more than its characters."""
 _PART_BYTES: Final = 32
 """What a tag or an attribute counts for at least in a record's size: it takes far more than a byte of memory."""
+_MAX_NAMESPACE_CHARACTERS: Final = 1000
+"""Of one namespace: expat copies it for every name that is of it."""
 _UNKNOWN_ENTITY: Final = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);|#)[^\s;&<>\"'=]{1,99};")
 _OTHERS_KEPT: Final = 20
 
@@ -99,6 +101,8 @@ class XMLReader:
         parser.XmlDeclHandler = self._declaration
         parser.StartDoctypeDeclHandler = self._doctype
         parser.EntityDeclHandler = self._declares
+        if shape.has_namespaces:
+            parser.StartNamespaceDeclHandler = self._namespace
         self._fed = 0
         self._begins_with = b""
         self._tail = b""  # of the block before: an entity may begin there
@@ -258,6 +262,12 @@ class XMLReader:
             "has a document type that declares entities, elements or attributes, which isn't read: write what "
             "they stand for"
         )
+
+    def _namespace(self, prefix: str | None, uri: str | None) -> None:
+        if uri is not None and len(uri) > _MAX_NAMESPACE_CHARACTERS:
+            raise self._error(
+                f"declares a namespace of {len(uri):,} characters; {_MAX_NAMESPACE_CHARACTERS:,} are allowed"
+            )
 
     def _check_entities(self, block: bytes) -> None:
         """Refuse an entity of a DTD that isn't read: in an attribute expat leaves it out, and tells nobody."""
