@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,13 +26,16 @@ def running() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    endpoint = f"http://{host}:{port}"
+    yield endpoint
+    client_of(endpoint).close()
     server.stop()
 
 
-def client_of(endpoint: str, service: str = "s3") -> Any:
+@cache  # to make one takes as long as many a test
+def client_of(endpoint: str) -> Any:
     return boto3.client(
-        service,  # type: ignore[call-overload]
+        "s3",
         endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id="admin",
@@ -52,7 +56,7 @@ def bucket(endpoint: str, name: str = "inbox", *, versions: bool = False) -> Ite
             break
         objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in keys]
         client.delete_objects(Bucket=name, Delete={"Objects": objects})
-    client.close()
+    client.delete_bucket(Bucket=name)
 
 
 def connect(endpoint: str, url: str = "s3://inbox/data/", **options: Any) -> S3Source:

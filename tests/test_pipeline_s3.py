@@ -7,12 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from fc_connect.sandbox import Sandbox
-from tests.servers import spare_port
+from tests import s3_server
+from tests.s3_server import running
 from tests.shop import Shop
 
 pytestmark = pytest.mark.service
@@ -31,28 +30,12 @@ MAPPING = {
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    port = spare_port()
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    yield from running()
 
 
 @pytest.fixture
 def bucket(endpoint: str) -> Iterator[Any]:
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing-secret",
-    )
-    client.create_bucket(Bucket="inventory-bucket")
-    yield client
-    for item in client.list_objects_v2(Bucket="inventory-bucket").get("Contents", []):
-        client.delete_object(Bucket="inventory-bucket", Key=item["Key"])
-    client.delete_bucket(Bucket="inventory-bucket")
-    client.close()
+    yield from s3_server.bucket(endpoint, "inventory-bucket")
 
 
 @pytest.fixture
@@ -103,3 +86,16 @@ def test_a_missing_bucket_is_told(shop: Shop, bucket: Any) -> None:
     assert not result.success
     assert "no-such-bucket" in result.errors[0]
     assert "testing-secret" not in str(result)
+
+
+def test_a_stock_that_is_uploaded_again_counts_again_where_versions_are_told(shop: Shop, bucket: Any) -> None:
+    bucket.put_bucket_versioning(Bucket="inventory-bucket", VersioningConfiguration={"Status": "Enabled"})
+    shop.configure(source={**shop.settings["source"], "versions": True})
+    sent = []
+    for quantity in (5, 0, 5):
+        body = f"sku,warehouse,quantity,status\nSKU1,W1,{quantity},active\n".encode()
+        bucket.put_object(Bucket="inventory-bucket", Key="data/stock.csv", Body=body)
+        result = shop.run()
+        sent.append((result.success, result.batches_sent))
+
+    assert sent == [(True, 1)] * 3
