@@ -413,7 +413,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.dictionaries(NAMES, VALUES, min_size=1, max_size=5), max_size=5),
     st.sampled_from([None, 0, 2]),
