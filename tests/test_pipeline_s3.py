@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -99,3 +100,21 @@ def test_a_stock_that_is_uploaded_again_counts_again_where_versions_are_told(sho
         sent.append((result.success, result.batches_sent))
 
     assert sent == [(True, 1)] * 3
+
+
+def test_a_stock_that_is_uploaded_again_counts_again_where_no_versions_are_told(
+    shop: Shop, bucket: Any
+) -> None:
+    sent = []
+    for quantity in (5, 0, 5):
+        body = f"sku,warehouse,quantity,status\nSKU1,W1,{quantity},active\n".encode()
+        bucket.put_object(Bucket="inventory-bucket", Key="data/stock.csv", Body=body)
+        result = shop.run()
+        sent.append((result.success, result.batches_sent))
+        time.sleep(1.1)  # a store tells the time of an upload in whole seconds
+
+    again = shop.run()
+
+    assert sent == [(True, 1)] * 3
+    assert again.batches_sent == 0
+    assert {level.qty for level in shop.sandbox.stock().values()} == {5}

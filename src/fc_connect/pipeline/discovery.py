@@ -157,6 +157,11 @@ def _fingerprint(config: PipelineConfig, source: Source, file: SourceFile) -> st
             while data := stream.read(1 << 18):
                 digest.update(data)
         return f"sha256:{digest.hexdigest()}"
-    if policy in {"auto", "etag"} and (file.version_id or file.etag):
-        return f"version:{file.version_id}" if file.version_id else f"etag:{file.etag}"
+    if policy in {"auto", "etag"} and file.version_id:
+        return f"version:{file.version_id}"
+    if policy == "etag" and file.etag:
+        return f"etag:{file.etag}"
+    if policy == "auto" and file.etag:
+        # An etag tells content, not an upload: stock that goes from 5 to 0 and back to 5 has the first one's again.
+        return f"etag:{file.etag}:{file.last_modified.isoformat()}"
     return f"mtime:{file.size}:{file.last_modified.isoformat()}"
