@@ -63,8 +63,8 @@ class SourceConfig(Section):
     pattern: Text = "*"
     """Which files: `*` and `?` stay within a folder, `**/` spans folders, `{a,b}` are alternatives."""
     fingerprint: Literal["auto", "etag", "mtime", "sha256", "name"] = "auto"
-    """What tells one version of a file from another. `etag` can't tell content that comes back from what it was; `name`: a
-    file counts once, whatever becomes of it."""
+    """What tells one version of a file from another. `etag`: content that comes back counts as known; `name`: a file
+    counts once, whatever becomes of it."""
     min_age: Duration = timedelta(0)
     """Leave files alone that changed less than so long ago: they may still be written to."""
     settle: Duration = timedelta(0)
