@@ -56,7 +56,7 @@ def carries_on(shop: Shop) -> None:
     assert result.success, result.errors
     assert set(shop.deliveries().values()) == {1}
     assert len(shop.deliveries()) == ROWS
-    assert [each.name for each in (shop.inbox / "done").iterdir()] == ["a.csv"]
+    assert [each.name for each in (shop.inbox / "done").glob("*.csv")] == ["a.csv"]
     assert [len(each.read_text().splitlines()) for each in (shop.folder / "rejects").glob("*.jsonl")] == [1]
 
 
