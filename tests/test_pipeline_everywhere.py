@@ -12,15 +12,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from fc_connect.formats import open_writer
 from fc_connect.pipeline import Pipeline
 from fc_connect.proof.victim import PRELOAD, Blow, run
 from fc_connect.sandbox import Sandbox
-from tests.servers import MissingServerError, missing, spare_port
+from tests.s3_server import client_of, running
+from tests.servers import MissingServerError, missing
 from tests.shop import Shop
 from tests.sshd import OpenSSHServer
 
@@ -98,11 +97,7 @@ STRUCK = [
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    port = spare_port()
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    yield from running()
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +118,8 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
         return {"url": (tmp_path / "local").as_uri()}
     if request.param == "s3":
         endpoint = request.getfixturevalue("endpoint")
-        client = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing-secret",
-        )
         bucket = f"bucket-{abs(hash(request.node.name)) % 10**9}"
-        client.create_bucket(Bucket=bucket)
-        client.close()
+        client_of(endpoint).create_bucket(Bucket=bucket)
         return {"url": f"s3://{bucket}/stock/", "endpoint_url": endpoint, "path_style": True, **ACCESS}
     server = request.getfixturevalue("sshd")
     folder = server.data / f"stock-{abs(hash(request.node.name)) % 10**9}"

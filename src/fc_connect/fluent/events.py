@@ -189,11 +189,12 @@ def _problems(event: Mapping[str, Any]) -> list[str]:
         for key in ("name", "entityType", "retailerId")
         if not str(event.get(key) or "").strip()
     ]
-    for one, other in (("entityRef", "entityId"), ("rootEntityRef", "rootEntityId")):
-        if event.get("rootEntityType" if one.startswith("root") else "entityType") and not (
-            event.get(one) or event.get(other)
-        ):
-            found.append(f"{one} or {other} is missing: which entity is it about?")
+    for kind, ref, number in (
+        ("entityType", "entityRef", "entityId"),
+        ("rootEntityType", "rootEntityRef", "rootEntityId"),
+    ):
+        if event.get(kind) and not (event.get(ref) or event.get(number)):
+            found.append(f"{ref} or {number} is missing: which entity is it about?")
     return found
 
 

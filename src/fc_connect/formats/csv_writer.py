@@ -12,17 +12,16 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from types import TracebackType
-from typing import Any, BinaryIO, Final, Literal, Self
+from typing import Any, BinaryIO, Final, Literal
 
 from fc_connect.errors import ConfigurationError, FormatError, listed
+from fc_connect.formats.blocks import BlockWriter
 from fc_connect.formats.csv_dialect import CSVDialect, problems_of_names
 from fc_connect.formats.plain import plain_text
 from fc_connect.formats.text import text_encoding
 
 __all__ = ["CSVRecordWriter", "CSVWriter"]
 
-_FLUSH_BYTES: Final = 1 << 16
 
 # What OWASP names as beginnings of formulas, with their wide forms: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_STARTS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
@@ -175,12 +174,12 @@ class CSVWriter:
         return between.join(texts)
 
 
-class CSVRecordWriter:
+class CSVRecordWriter(BlockWriter):
     """Writes the records of one file. Bytes go out in blocks; `close` writes the last."""
 
     def __init__(self, options: CSVWriter, stream: BinaryIO) -> None:
+        super().__init__(stream)
         self._options = options
-        self._stream = stream
         self._line = _Line()
         self._csv = csv.writer(
             self._line,
@@ -190,13 +189,10 @@ class CSVRecordWriter:
             # Always this one: `csv` puts quotes around values that hold a character of it, and each must be.
             lineterminator="\r\n",
         )
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self._is_closed = False
         if options.bom:
-            self._waiting.append("\ufeff".encode(options.encoding))
+            self._append("\ufeff".encode(options.encoding))
         if options.header:
-            self._append(list(options.paths))
+            self._add(list(options.paths))
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a record.
@@ -205,9 +201,8 @@ class CSVRecordWriter:
             FormatError: one of its values has no text, or has characters that the encoding lacks, or no column
                 reads it. The file stays as it was.
         """
+        self._demand_open()
         options = self._options
-        if self._is_closed:
-            raise ValueError("the file is closed")
         if options.extra == "refuse" and (unread := record.keys() - options.known):
             raise FormatError(
                 f"no column reads {listed(sorted(map(repr, unread)))}: name columns for them, or `extra: ignore`."
@@ -219,9 +214,9 @@ class CSVRecordWriter:
         except FormatError as exc:
             column = list(options.paths)[len(cells)]
             raise FormatError(f"column {column!r}: {exc}") from exc
-        self._append(cells)
+        self._add(cells)
 
-    def _append(self, cells: list[str]) -> None:
+    def _add(self, cells: list[str]) -> None:
         options = self._options
         self._csv.writerow(cells)
         line = self._line.text
@@ -238,10 +233,7 @@ class CSVRecordWriter:
             raise FormatError(
                 self._unwritable(next(a for a, b in zip(line, back, strict=False) if a != b), cells)
             )
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        if self._waiting_bytes >= _FLUSH_BYTES:
-            self._flush()
+        self._append(data)
 
     def _unwritable(self, wrong: str, cells: list[str]) -> str:
         return self._blamed(
@@ -251,26 +243,6 @@ class CSVRecordWriter:
     def _blamed(self, wrong: str, cells: list[str], reason: str) -> str:
         column = next(name for name, cell in zip(self._options.paths, cells, strict=True) if wrong in cell)
         return f"column {column!r}: holds {reason}"
-
-    def _flush(self) -> None:
-        self._stream.write(b"".join(self._waiting))
-        self._waiting.clear()
-        self._waiting_bytes = 0
-
-    def close(self) -> None:
-        """Write what ends the file; the caller closes the stream. Twice is no fault."""
-        if not self._is_closed:
-            self._flush()
-            self._is_closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
 
 
 class _Line:

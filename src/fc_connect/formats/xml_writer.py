@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final
 
 from fc_connect.errors import ConfigurationError, FormatError
+from fc_connect.formats.blocks import BlockWriter
 from fc_connect.formats.plain import plain_text
 
 __all__ = ["XMLRecordWriter", "XMLWriter"]
 
-_FLUSH_BYTES: Final = 1 << 16
 _MAX_DEPTH: Final = 100
 
 # Names and characters of XML 1.0 (https://www.w3.org/TR/xml/#NT-Name, #NT-Char), with at most one prefix.
@@ -88,21 +87,18 @@ class XMLWriter:
         return XMLRecordWriter(self, stream)
 
 
-class XMLRecordWriter:
+class XMLRecordWriter(BlockWriter):
     """Writes the records of one file. Bytes go out in blocks; `close` writes the last."""
 
     def __init__(self, options: XMLWriter, stream: BinaryIO) -> None:
+        super().__init__(stream)
         self._options = options
-        self._stream = stream
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self._is_closed = False
         head = '<?xml version="1.0" encoding="UTF-8"?>\n' if options.declaration else ""
         declared = "".join(
             f' xmlns{":" if prefix else ""}{prefix}="{uri.translate(_IN_ATTRIBUTE)}"'
             for prefix, uri in options.namespaces.items()
         )
-        self._append(f"{head}<{options.root}{declared}>\n")
+        self._append(f"{head}<{options.root}{declared}>\n".encode())
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a record.
@@ -110,9 +106,8 @@ class XMLRecordWriter:
         Raises:
             FormatError: XML can't hold one of its keys or values; says which. The file stays as it was.
         """
-        if self._is_closed:
-            raise ValueError("the file is closed")
-        self._append("".join(self._element(self._options.record, record, 1)))
+        self._demand_open()
+        self._append("".join(self._element(self._options.record, record, 1)).encode())
 
     def _element(self, name: str, value: Any, depth: int) -> Iterator[str]:
         if depth > _MAX_DEPTH:
@@ -163,30 +158,5 @@ class XMLRecordWriter:
             raise FormatError(f"{name!r}: holds {wrong[0]!r}, which no XML file may hold.")
         return text.translate(table)
 
-    def _append(self, text: str) -> None:
-        data = text.encode()
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        if self._waiting_bytes >= _FLUSH_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._stream.write(b"".join(self._waiting))
-        self._waiting.clear()
-        self._waiting_bytes = 0
-
-    def close(self) -> None:
-        """Write what ends the file; the caller closes the stream. Twice is no fault."""
-        if not self._is_closed:
-            self._append(f"</{self._options.root}>\n")
-            self._flush()
-            self._is_closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
+    def _ending(self) -> bytes:
+        return f"</{self._options.root}>\n".encode()

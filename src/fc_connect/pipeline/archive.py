@@ -16,6 +16,7 @@ from typing import Any
 from fc_connect.errors import FileChangedError, SourceError
 from fc_connect.faults import point
 from fc_connect.pipeline.config import AfterConfig
+from fc_connect.pipeline.config.checks import PLACEHOLDERS
 from fc_connect.sources import Source, SourceFile
 from fc_connect.state import FileRecord, FileStatus
 
@@ -150,19 +151,13 @@ def _listed(record: FileRecord) -> SourceFile:
 
 
 def _dated(folder: str, at: datetime) -> str:
-    utc = at.astimezone(UTC)
-    for name, text in (
-        ("{yyyy}", f"{utc:%Y}"),
-        ("{mm}", f"{utc:%m}"),
-        ("{dd}", f"{utc:%d}"),
-        ("{hh}", f"{utc:%H}"),
-    ):
-        folder = folder.replace(name, text)
+    for name, code in PLACEHOLDERS.items():
+        folder = folder.replace(name, at.astimezone(UTC).strftime(code))
     return folder.strip("/")
 
 
 def _matching(folder: str) -> re.Pattern[str]:
-    parts = re.split(r"\{yyyy\}|\{mm\}|\{dd\}|\{hh\}", folder.strip("/"))
+    parts = re.split("|".join(map(re.escape, PLACEHOLDERS)), folder.strip("/"))
     return re.compile(r"\d+".join(map(re.escape, parts)) + "/")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from fc_connect.ecmascript import WHITESPACE, float_text
-from fc_connect.guessing import guessed
+from fc_connect.xml.guessing import guessed
 from fc_connect.xml.names import SEPARATOR, XML_NAMESPACE, Names, Namespaces
 
 __all__ = ["RUN", "AmbiguousError", "Shape"]

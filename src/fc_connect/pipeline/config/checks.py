@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 
-PLACEHOLDERS = ("{yyyy}", "{mm}", "{dd}", "{hh}")
-"""What a folder for finished files may hold."""
+PLACEHOLDERS = {"{yyyy}": "%Y", "{mm}": "%m", "{dd}": "%d", "{hh}": "%H"}
+"""What a folder for finished files may hold, as `strftime` knows it."""
 
 
 def one_character(value: str) -> str:
