@@ -14,14 +14,22 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 
-from tests.servers import VERSIONS, answers, find_program, spare_port, wait_until
+from tests.servers import (
+    VERSIONS,
+    MissingServerError,
+    answers,
+    find_program,
+    missing,
+    spare_port,
+    wait_until,
+)
 
 
 class OpenSSHServer:
@@ -128,6 +136,18 @@ class OpenSSHServer:
     def remove(self) -> None:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def running() -> Iterator[OpenSSHServer]:
+    """Yield an sshd of one's own, for a fixture."""
+    try:
+        server = OpenSSHServer()
+        server.start()
+    except MissingServerError as exc:
+        missing("OpenSSH", str(exc))
+        raise
+    yield server
+    server.remove()
 
 
 class PasswordServer:

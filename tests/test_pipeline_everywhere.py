@@ -18,8 +18,8 @@ from fc_connect.formats import open_writer
 from fc_connect.pipeline import Pipeline
 from fc_connect.proof.victim import PRELOAD, Blow, run
 from fc_connect.sandbox import Sandbox
-from tests.s3_server import client_of, running
-from tests.servers import MissingServerError, missing
+from tests import s3_server
+from tests import sshd as sshd_server
 from tests.shop import Shop
 from tests.sshd import OpenSSHServer
 
@@ -97,18 +97,12 @@ STRUCK = [
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    yield from running()
+    yield from s3_server.running()
 
 
 @pytest.fixture(scope="module")
 def sshd() -> Iterator[OpenSSHServer]:
-    try:
-        server = OpenSSHServer()
-    except MissingServerError as exc:
-        missing("sshd", str(exc))
-    server.start()
-    yield server
-    server.remove()
+    yield from sshd_server.running()
 
 
 @pytest.fixture(params=["local", "s3", "sftp"])
@@ -119,7 +113,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     if request.param == "s3":
         endpoint = request.getfixturevalue("endpoint")
         bucket = f"bucket-{abs(hash(request.node.name)) % 10**9}"
-        client_of(endpoint).create_bucket(Bucket=bucket)
+        s3_server.client_of(endpoint).create_bucket(Bucket=bucket)
         return {"url": f"s3://{bucket}/stock/", "endpoint_url": endpoint, "path_style": True, **ACCESS}
     server = request.getfixturevalue("sshd")
     folder = server.data / f"stock-{abs(hash(request.node.name)) % 10**9}"

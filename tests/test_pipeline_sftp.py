@@ -11,9 +11,8 @@ import pytest
 from fc_connect.proof.proxy import Proxy
 from fc_connect.proof.toxics import Kind, LimitData
 from fc_connect.sandbox import Sandbox
-from tests.servers import MissingServerError, missing
 from tests.shop import Shop
-from tests.sshd import OpenSSHServer
+from tests.sshd import OpenSSHServer, running
 
 pytestmark = pytest.mark.service
 
@@ -29,14 +28,7 @@ MAPPING = {
 
 @pytest.fixture
 def sshd() -> Iterator[OpenSSHServer]:
-    try:
-        server = OpenSSHServer()
-        server.start()
-    except MissingServerError as exc:
-        missing("OpenSSH", str(exc))
-        raise
-    yield server
-    server.remove()
+    yield from running()
 
 
 @pytest.fixture

@@ -31,22 +31,15 @@ from fc_connect.proof.toxics import Kind, LimitData, SlowClose, Timeout
 from fc_connect.sources import Source, open_source
 from fc_connect.sources.sftp import SFTPSource
 from fc_connect.testing.source import SourceConformance, content_of
-from tests.servers import MissingServerError, missing, spare_port
-from tests.sshd import OpenSSHServer, PasswordServer
+from tests.servers import spare_port
+from tests.sshd import OpenSSHServer, PasswordServer, running
 
 CONTENT = b"".join(b"%07d,a record of some length\n" % number for number in range(50_000))
 
 
 @pytest.fixture(scope="module")
 def sshd() -> Iterator[OpenSSHServer]:
-    try:
-        server = OpenSSHServer()
-        server.start()
-    except MissingServerError as exc:
-        missing("OpenSSH", str(exc))
-        raise
-    yield server
-    server.remove()
+    yield from running()
 
 
 @pytest.fixture(scope="module")
