@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -104,6 +104,17 @@ def dynamodb_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     # Nobody keeps what moto holds; vouching for it lets the tests of pipelines demand every promise.
     return f"dynamodb://test-{uuid.uuid4().hex}?region=eu-west-1&endpoint_url={endpoint}&durable=yes"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over which servers a worker of pytest-xdist started: the summary is written elsewhere."""
+    VERSIONS.update(getattr(node, "workeroutput", {}).get("versions", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["versions"] = VERSIONS
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
