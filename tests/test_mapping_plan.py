@@ -123,7 +123,7 @@ def check_agreement(mapper: Mapper, record: Any) -> None:
     slow_skipped: list[str] = []
     fast_skipped: list[str] = []
     expected = outcome(mapper.interpret, record, slow_skipped)
-    fast = outcome(mapper._fast, record, fast_skipped)
+    fast = outcome(mapper._function, record, fast_skipped)
 
     assert expected is MappingError or isinstance(expected, str)
     assert outcome(mapper, record) == expected

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fc_connect.errors import FieldProblem, MappingError
 from fc_connect.mapping.compat import compat_field, compat_interpret, compat_items, compat_put, compat_rules
-from fc_connect.mapping.compiler import compile_rules
+from fc_connect.mapping.compiler import Compiled, compile_rules
 from fc_connect.mapping.config import CompatMapping, MappingConfig
 from fc_connect.mapping.interpreter import interpret, interpret_field, shown
 from fc_connect.mapping.mapping_file import load_mapping
@@ -21,9 +20,6 @@ from fc_connect.mapping.rules import Rule, items_of, put
 __all__ = ["MapResult", "Mapper", "Reject", "UniversalMapper", "compile_mapping"]
 
 logger = logging.getLogger("fc_connect.mapping")
-
-_NOWHERE: Any = deque(maxlen=0)
-"""Takes names of skipped fields, and keeps none."""
 
 _MOST_TOLD = 100
 """Different faults of fields that are logged; more would only fill the disk."""
@@ -38,6 +34,11 @@ class Mapper:
     A resolver may be called twice for a record that can't be mapped: once by the compiled code, and once more to say
     what is wrong with all its fields.
     """
+
+    def __new__(cls, *_given: Any, **_options: Any) -> Self:
+        # A class for each mapper: the code of its mapping becomes the class's `__call__`.
+        own: type[Self] = type(cls.__name__, (cls,), {"__module__": cls.__module__})
+        return super().__new__(own)
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Mapper:
         self._told: set[str] = set()
         self._keys = frozenset(_first_keys(self.rules))
         self._optional: frozenset[str] = frozenset()
-        self._fast = self._compiled()
+        self._compile()
 
     def __call__(self, record: Any) -> dict[str, Any]:
         """Return the entity of a record: a row of the given columns, or a dict.
@@ -64,12 +65,11 @@ class Mapper:
         Raises:
             MappingError: with every fault of the record.
         """
-        try:
-            return self._fast(record, _NOWHERE)
-        except KeyError as exc:
-            return self(record) if self._learns(exc) else self.interpret(record)
-        except Exception:  # noqa: BLE001 (the interpreter says which field it was, and why)
-            return self.interpret(record)
+        return self.interpret(record)  # the compiled code takes the place of this method
+
+    def without_key(self, record: Any, error: KeyError) -> dict[str, Any]:
+        """Return the entity of a record whose mapping met a KeyError."""
+        return self(record) if self._learns(error) else self.interpret(record)
 
     def interpret(self, record: Any, skipped: list[str] | None = None) -> dict[str, Any]:
         """Do the same without compiled code, field by field; slower, and the reference for it."""
@@ -90,7 +90,7 @@ class Mapper:
         """
         skipped: list[str] = []
         try:
-            return self._fast(record, skipped), [], skipped
+            return self._function(record, skipped), [], skipped
         except KeyError as exc:
             if self._learns(exc):
                 return self.detailed(record)
@@ -108,30 +108,23 @@ class Mapper:
         if not isinstance(missing, str) or missing in self._optional or missing not in self._keys:
             return False
         self._optional |= {missing}
-        self._fast = self._compiled()
+        self._compile()
         return True
 
-    def _compiled(self) -> Callable[[Any, Any], dict[str, Any]]:
-        if not self._is_compat:
-            return compile_rules(
-                self.rules,
-                columns=self._columns,
-                context=self._context,
-                compat=False,
-                put=put,
-                items=items_of,
-                optional=self._optional,
-            )
-        by_name = compile_rules(
+    def _compile(self) -> None:
+        compiled = compile_rules(
             self.rules,
-            columns=None,
+            columns=None if self._is_compat else self._columns,
             context=self._context,
-            compat=True,
-            put=compat_put,
-            items=compat_items,
+            compat=self._is_compat,
+            put=compat_put if self._is_compat else put,
+            items=compat_items if self._is_compat else items_of,
             optional=self._optional,
         )
-        return by_name if self._columns is None else lambda row, skipped: by_name(self._named(row), skipped)
+        if self._is_compat and self._columns is not None:
+            compiled = _by_name(compiled, self._named)
+        self._function = compiled.function
+        type(self).__call__ = compiled.method  # type: ignore[method-assign, assignment]
 
     def one_field(self, rule: Rule, record: Any, root: Any) -> Any:
         """Return what one rule makes of a record, or `ABSENT`.
@@ -156,6 +149,18 @@ class Mapper:
         if self._columns is None or isinstance(record, Mapping):
             return record
         return dict(zip(self._columns, record, strict=True))
+
+
+def _by_name(compiled: Compiled, named: Callable[[Any], Any]) -> Compiled:
+    """Return code of dicts as code of rows."""
+
+    def function(row: Any, skipped: Any) -> dict[str, Any]:
+        return compiled.function(named(row), skipped)
+
+    def method(mapper: Any, row: Any) -> dict[str, Any]:
+        return compiled.method(mapper, named(row))
+
+    return Compiled(function, method)
 
 
 def _first_keys(rules: Iterable[Rule]) -> Iterator[str]:
