@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -104,6 +104,16 @@ def dynamodb_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     # Nobody keeps what moto holds; vouching for it lets the tests of pipelines demand every promise.
     return f"dynamodb://test-{uuid.uuid4().hex}?region=eu-west-1&endpoint_url={endpoint}&durable=yes"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write a file's name that is no UTF-8 with escapes: workers send their reports as UTF-8."""
+    report = yield
+    report.sections = [
+        (title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections
+    ]
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)
