@@ -132,7 +132,9 @@ def test_a_database_of_an_earlier_sandbox_is_taken_over(tmp_path: Path) -> None:
     ):
         client.create_job("kept")
     connection = sqlite3.connect(path)
-    connection.executescript("DROP TABLE event; PRAGMA user_version = 1")
+    connection.executescript(
+        "DROP TABLE event; ALTER TABLE job DROP COLUMN closed_at; PRAGMA user_version = 1"
+    )
     connection.close()
 
     with (

@@ -26,7 +26,15 @@ __all__ = ["sandbox"]
     help="Seconds until a batch is processed.",
 )
 @click.option("--hide-batches", is_flag=True, help="Don't list a job's batches, as some accounts don't.")
-def sandbox(port: int, host: str, database: Path | None, processing_time: float, hide_batches: bool) -> int:
+@click.option("--preprocessing", is_flag=True, help="Drop records that change nothing, as some accounts do.")
+def sandbox(
+    port: int,
+    host: str,
+    database: Path | None,
+    processing_time: float,
+    hide_batches: bool,
+    preprocessing: bool,
+) -> int:
     """Run the Fluent API on this machine, for trials and tests: jobs, batches, a log, faults on demand.
 
     Any credentials are accepted. What it received: GET /_sandbox/deliveries.
@@ -42,6 +50,7 @@ def sandbox(port: int, host: str, database: Path | None, processing_time: float,
         database=database,
         processing_time=timedelta(seconds=processing_time),
         list_batches=not hide_batches,
+        preprocessing=preprocessing,
         announce=click.echo,
     )
     return 0

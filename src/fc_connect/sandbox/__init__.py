@@ -2,6 +2,7 @@
 
 from fc_connect.sandbox.app import Sandbox, serve
 from fc_connect.sandbox.auth import Credentials
+from fc_connect.sandbox.clock import MovableClock
 from fc_connect.sandbox.exchange import SandboxClock
 from fc_connect.sandbox.faults import Fault, FaultKind, FaultState
 from fc_connect.sandbox.log import SandboxLog
@@ -30,6 +31,7 @@ __all__ = [
     "FaultKind",
     "FaultState",
     "JobRecord",
+    "MovableClock",
     "RequestRecord",
     "Sandbox",
     "SandboxClock",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,6 +26,10 @@ from fc_connect.sandbox.validation import MAX_ENTITIES, check_batch, parse_json
 __all__ = ["FluentAPI"]
 
 Call = Callable[..., Answer]
+Unchanged = Callable[[str], Set[int]]
+"""Says which records of a batch, by their places, change nothing."""
+
+UNCHANGED = "Unchanged: dropped by batch pre-processing"
 
 
 class FluentAPI:
@@ -42,6 +46,7 @@ class FluentAPI:
         actions: tuple[str, ...],
         max_graphql_bytes: int,
         event_outcomes: Mapping[str, str],
+        unchanged: Unchanged | None,
     ) -> None:
         self._store = store
         self._tokens = tokens
@@ -50,6 +55,7 @@ class FluentAPI:
         self._page_size = page_size
         self._actions = actions
         self._max_graphql_bytes = max_graphql_bytes
+        self._unchanged = unchanged
         self._events = EventDesk(store, outcomes=event_outcomes, page_size=page_size)
         job, event = r"/api/v4\.1/job", r"/api/v4\.1/event"
         self._routes: list[tuple[re.Pattern[str], dict[str, Call]]] = [
@@ -136,7 +142,7 @@ class FluentAPI:
         payload = check_batch(request.body, job_id=job.job_id, actions=self._actions)
         if _is_closed(job, request.at):
             raise RefusedError(
-                f"Job {job.job_id} was closed at midnight UTC. Create a job for today.",
+                f"Job {job.job_id} was closed{'' if job.closed_at else ' at midnight UTC'}. Create a new job.",
                 status=400,
                 code="JOB_CLOSED",
                 job_id=job.job_id,
@@ -178,9 +184,17 @@ class FluentAPI:
         }
         if status == "COMPLETE":
             start, count = page(request.query, size=self._page_size, largest=MAX_ENTITIES)
-            results = _results(stored, start, count)
+            dropped = self._dropped(stored, job)
+            results = _results(stored, start, count, dropped)
             content |= {"results": results, "start": start, "count": len(results), "total": batch.entities}
         return answer(content, job_id=batch.job_id, batch_id=batch.batch_id)
+
+    def _dropped(self, stored: StoredBatch, job: JobRecord) -> Set[int]:
+        """Return the places of records that batch pre-processing drops: those that change nothing."""
+        skipped = (job.meta or {}).get("preprocessing") == "skip"
+        if self._unchanged is None or skipped:
+            return frozenset()
+        return self._unchanged(stored.batch.batch_id)
 
     def _job_results(self, request: Request, job_id: str) -> Answer:
         job = self._known_job(job_id)
@@ -247,7 +261,7 @@ class FluentAPI:
         return "RUNNING" if age >= self._processing_time / 2 else "PENDING"
 
 
-def _results(stored: StoredBatch, start: int, count: int) -> list[dict[str, Any]]:
+def _results(stored: StoredBatch, start: int, count: int, dropped: Set[int]) -> list[dict[str, Any]]:
     faults = {fault.index: fault for fault in stored.faults}
     results = []
     for index, entity in enumerate(stored.entities()[start : start + count], start):
@@ -259,7 +273,7 @@ def _results(stored: StoredBatch, start: int, count: int) -> list[dict[str, Any]
                 "entityId": None if fault else f"{stored.batch.batch_id}-{index}",
                 "entityRef": ref,
                 "responseCode": fault.code if fault else 200,
-                "message": fault.message if fault else "OK",
+                "message": fault.message if fault else UNCHANGED if index in dropped else "OK",
             }
         )
     return results
@@ -267,6 +281,8 @@ def _results(stored: StoredBatch, start: int, count: int) -> list[dict[str, Any]
 
 def _is_closed(job: JobRecord, at: datetime) -> bool:
     # Fluent: a job takes batches until midnight UTC of its day, then it is CLOSED.
+    if job.closed_at is not None and job.closed_at <= at:
+        return True
     return at.astimezone(UTC).date() > job.created_at.astimezone(UTC).date()
 
 

@@ -17,6 +17,7 @@ from typing import Self
 from fc_connect.errors import ConfigurationError, StateError
 from fc_connect.sandbox.api import FluentAPI
 from fc_connect.sandbox.auth import Credentials, TokenIssuer
+from fc_connect.sandbox.clock import MovableClock
 from fc_connect.sandbox.control import CONTROL_PREFIX, Control
 from fc_connect.sandbox.events import OUTCOMES
 from fc_connect.sandbox.exchange import SandboxClock, system_clock
@@ -64,6 +65,10 @@ class Sandbox:
         actions: what a batch may ask for; Fluent's documentation names UPSERT alone.
         event_outcomes: what becomes of an event, by its name, such as `FAILED` or `NO_MATCH`; `*` is for all others,
             and COMPLETE where nothing is said.
+        preprocessing: whether the account filters batches (`fc.enable.batch.preprocessing`): a record whose quantity
+            and status are those known already is dropped, which its result says, unless the job's
+            `meta.preprocessing` is `skip`. It counts as delivered all the same.
+        clock: what time it is, until somebody moves it.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Sandbox:
         page_size: int = 100,
         actions: Sequence[str] = ACTIONS,
         event_outcomes: Mapping[str, str] | None = None,
+        preprocessing: bool = False,
         clock: SandboxClock = system_clock,
     ) -> None:
         if isinstance(credentials, Credentials):
@@ -97,7 +103,8 @@ class Sandbox:
         self._event_outcomes = dict(event_outcomes or {})
         if unknown := sorted(set(self._event_outcomes.values()) - set(OUTCOMES)):
             raise ConfigurationError(f"event_outcomes knows {', '.join(OUTCOMES)}, not {', '.join(unknown)}.")
-        self._clock = clock
+        self._clock = MovableClock(clock)
+        self._preprocessing = preprocessing
         self._tokens = TokenIssuer(credentials=credentials or (), lifetime=token_lifetime)
         self._faults = FaultPlan()
         self._server: SandboxServer | None = None
@@ -164,13 +171,14 @@ class Sandbox:
             actions=self._actions,
             max_graphql_bytes=MAX_GRAPHQL_BYTES,
             event_outcomes=self._event_outcomes,
+            unchanged=log.unchanged if self._preprocessing else None,
         )
         host, port = self._address
         try:
             return SandboxServer(
                 self._address,
                 api=api.handle,
-                control=Control(store, log, self._faults).handle,
+                control=Control(store, log, self._faults, self._clock).handle,
                 control_prefix=CONTROL_PREFIX,
                 store=store,
                 faults=self._faults,
@@ -205,6 +213,22 @@ class Sandbox:
     ) -> None:
         self.stop()
 
+    # Time.
+
+    @property
+    def clock(self) -> MovableClock:
+        """What time it is here: `move` it across midnight, or past the life of a token."""
+        return self._clock
+
+    def close_job(self, job_id: str) -> None:
+        """Close a job to further batches, as midnight does.
+
+        Raises:
+            StateError: there is no such job.
+        """
+        if self._store is None or not self._store.close_job(job_id, at=self._clock()):
+            raise StateError(f"The sandbox has no job {job_id}, or isn't running.")
+
     # What was received.
 
     def requests(self, *, path: str | None = None) -> list[RequestRecord]:
@@ -236,9 +260,10 @@ class Sandbox:
         return self.log.stock()
 
     def reset(self) -> None:
-        """Forget jobs, batches, requests and faults. Tokens stay good."""
+        """Forget jobs, batches, requests and faults; the clock is no longer moved. Tokens stay good."""
         if self._store is None:
             raise StateError("The sandbox isn't running: nothing was reset.")
+        self._clock.reset()
         self._store.reset()
         self._faults.clear()
 
@@ -272,6 +297,7 @@ def serve(
     list_batches: bool = True,
     token_lifetime: timedelta = timedelta(hours=24),
     page_size: int = 100,
+    preprocessing: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Run a sandbox until SIGINT or SIGTERM, then stop it cleanly and return. Call it on the main thread.
@@ -296,6 +322,7 @@ def serve(
             list_batches=list_batches,
             token_lifetime=token_lifetime,
             page_size=page_size,
+            preprocessing=preprocessing,
         ) as sandbox:
             say(f"Sandbox of the Fluent API: {sandbox.url}")
             say(f"Database: {sandbox.database}" + (" (deleted at the end)" if database is None else ""))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from fc_connect.errors import ConfigurationError
+from fc_connect.sandbox.clock import MovableClock
 from fc_connect.sandbox.exchange import Answer, RefusedError, Request, answer
 from fc_connect.sandbox.faults import FaultPlan, fault_from_json, fault_to_json
 from fc_connect.sandbox.log import SandboxLog
@@ -26,15 +27,17 @@ _LARGEST_PAGE = 10_000_000
 class Control:
     """Answers for the log and the faults."""
 
-    def __init__(self, store: SandboxStore, log: SandboxLog, faults: FaultPlan) -> None:
+    def __init__(self, store: SandboxStore, log: SandboxLog, faults: FaultPlan, clock: MovableClock) -> None:
         self._store = store
         self._log = log
         self._faults = faults
+        self._clock = clock
         self._calls = {
             ("GET", ""): self._overview,
             ("DELETE", ""): self._reset,
             ("GET", "/requests"): self._requests,
             ("GET", "/jobs"): self._jobs,
+            ("POST", "/jobs/close"): self._close_job,
             ("GET", "/batches"): self._batches,
             ("GET", "/deliveries"): self._deliveries,
             ("GET", "/events"): self._events,
@@ -42,6 +45,9 @@ class Control:
             ("GET", "/faults"): self._list_faults,
             ("POST", "/faults"): self._inject,
             ("DELETE", "/faults"): self._clear_faults,
+            ("GET", "/clock"): self._tell_time,
+            ("POST", "/clock"): self._move_clock,
+            ("DELETE", "/clock"): self._reset_clock,
         }
 
     def handle(self, request: Request) -> Answer:
@@ -63,6 +69,7 @@ class Control:
     def _reset(self, _: Request) -> Answer:
         self._store.reset()
         self._faults.clear()
+        self._clock.reset()
         return answer({"reset": True})
 
     def _requests(self, request: Request) -> Answer:
@@ -77,6 +84,16 @@ class Control:
 
     def _jobs(self, request: Request) -> Answer:
         return _page("jobs", [_plain(asdict(each)) for each in self._log.jobs()], request)
+
+    def _close_job(self, request: Request) -> Answer:
+        job_id = parse_json(request.body).get("job_id")
+        if not isinstance(job_id, str | int) or not self._store.close_job(str(job_id), at=request.at):
+            raise RefusedError(
+                'There is no such job: send {"job_id": "…"} with the id of one.',
+                status=404,
+                code="JOB_NOT_FOUND",
+            )
+        return answer({"job_id": str(job_id), "status": "CLOSED"})
 
     def _batches(self, request: Request) -> Answer:
         found = self._log.batches(job_id=request.query.get("job_id"))
@@ -123,9 +140,37 @@ class Control:
         self._faults.inject(fault)
         return answer({"fault": fault_to_json(fault)}, status=201)
 
+    def _tell_time(self, _: Request) -> Answer:
+        return answer({"now": self._clock().isoformat(), "ahead_seconds": self._clock.ahead.total_seconds()})
+
+    def _move_clock(self, request: Request) -> Answer:
+        try:
+            _move(self._clock, parse_json(request.body))
+        except (ConfigurationError, ValueError, OverflowError) as exc:
+            raise RefusedError(
+                f'{exc} Send {{"at": "2026-03-01T23:59:00Z"}} or {{"forward_seconds": 86400}}.',
+                status=400,
+                code="INVALID_TIME",
+            ) from exc
+        return self._tell_time(request)
+
+    def _reset_clock(self, request: Request) -> Answer:
+        self._clock.reset()
+        return self._tell_time(request)
+
     def _clear_faults(self, _: Request) -> Answer:
         self._faults.clear()
         return answer({"faults": []})
+
+
+def _move(clock: MovableClock, payload: Mapping[str, Any]) -> None:
+    at, forward = payload.get("at"), payload.get("forward_seconds")
+    if isinstance(at, str) and forward is None:
+        clock.set(datetime.fromisoformat(at))
+    elif isinstance(forward, int | float) and not isinstance(forward, bool) and at is None:
+        clock.move(timedelta(seconds=forward))
+    else:
+        raise ConfigurationError("The clock is set to a time, or moved by seconds: one of the two.")
 
 
 def _page(name: str, items: list[dict[str, Any]], request: Request) -> Answer:

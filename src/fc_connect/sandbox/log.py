@@ -27,12 +27,13 @@ from fc_connect.sandbox.records import (
 from fc_connect.sandbox.store import (
     BATCH_COLUMNS,
     EVENT_COLUMNS,
+    JOB_COLUMNS,
     REQUEST_COLUMNS,
     batch_from_row,
     connect,
     event_from_row,
     faults_from_text,
-    from_micros,
+    job_from_row,
     request_from_row,
 )
 from fc_connect.sandbox.validation import entity_key
@@ -73,11 +74,7 @@ class SandboxLog:
 
     def jobs(self) -> list[JobRecord]:
         """Return the jobs in the order of creation."""
-        rows = self._rows("SELECT id, name, retailer_id, created_at FROM job ORDER BY id")
-        return [
-            JobRecord(job_id=str(number), name=name, retailer_id=retailer, created_at=from_micros(at))
-            for number, name, retailer, at in rows
-        ]
+        return [job_from_row(row) for row in self._rows(f"SELECT {JOB_COLUMNS} FROM job ORDER BY id")]  # noqa: S608
 
     def batches(self, *, job_id: str | None = None) -> list[BatchRecord]:
         """Return the accepted batches in the order of acceptance, all or those of one job."""
@@ -154,6 +151,25 @@ class SandboxLog:
                     batch_id=opened.batch.batch_id,
                 )
         return levels
+
+    def unchanged(self, batch_id: str) -> frozenset[int]:
+        """Return the places of a batch's records whose quantity and status are those that were there already.
+
+        Every batch up to it is read, and the keys of this one held in memory.
+        """
+        known: dict[StockKey, tuple[int, str | None]] = {}
+        same: set[int] = set()
+        for opened in self._bodies():
+            is_it = opened.batch.batch_id == batch_id
+            for index, entity in opened.accepted():
+                key = (str(entity.get("retailerId") or opened.retailer_id), *entity_key(entity))
+                level = (entity["qty"], entity.get("status"))
+                if is_it and known.get(key) == level:
+                    same.add(index)
+                known[key] = level
+            if is_it:
+                break
+        return frozenset(same)
 
     def _bodies(self) -> Iterator[_OpenedBatch]:
         columns = ", ".join(f"batch.{name}" for name in BATCH_COLUMNS.split(", "))

@@ -57,6 +57,9 @@ class JobRecord:
     name: str
     retailer_id: str
     created_at: datetime
+    meta: Mapping[str, Any] | None
+    closed_at: datetime | None
+    """When somebody had it closed; midnight UTC closes it without that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,11 +30,12 @@ __all__ = [
     "connect",
     "event_from_row",
     "from_micros",
+    "job_from_row",
     "request_from_row",
 ]
 
 APPLICATION_ID = 0x46435342  # "FCSB": tells our file from somebody's state
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _EVENTS = """
 CREATE TABLE event (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -54,7 +55,8 @@ CREATE TABLE job (
     name TEXT NOT NULL,
     retailer_id TEXT NOT NULL,
     meta TEXT,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    closed_at INTEGER
 );
 CREATE TABLE batch (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -89,6 +91,10 @@ CREATE TABLE request (
     fault TEXT
 );
 """
+_CHANGES = {1: _EVENTS, 2: "ALTER TABLE job ADD COLUMN closed_at INTEGER"}
+"""What makes of a file's schema the next one."""
+
+JOB_COLUMNS = "id, name, retailer_id, created_at, meta, closed_at"
 BATCH_COLUMNS = (
     "id, job_id, accepted_at, action, entity_type, source, event, entities, rejected, correlation_id, "
     "body_sha256"
@@ -184,8 +190,8 @@ class SandboxStore:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == SCHEMA_VERSION:
                 return
-            statements = SCHEMA if version == 0 else _EVENTS  # which version 1 didn't have
-            for statement in filter(str.strip, statements.split(";")):
+            steps = [SCHEMA] if version == 0 else [_CHANGES[old] for old in range(version, SCHEMA_VERSION)]
+            for statement in filter(str.strip, ";".join(steps).split(";")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -215,7 +221,9 @@ class SandboxStore:
             number = connection.execute(
                 "INSERT INTO job (name, retailer_id, meta, created_at) VALUES (?, ?, ?, ?)", row
             ).lastrowid
-        return JobRecord(job_id=str(number), name=name, retailer_id=retailer_id, created_at=at)
+        return JobRecord(
+            job_id=str(number), name=name, retailer_id=retailer_id, created_at=at, meta=meta, closed_at=None
+        )
 
     def job(self, job_id: str) -> JobRecord | None:
         """Return a job, or None."""
@@ -224,11 +232,19 @@ class SandboxStore:
             return None
         with self._mutex:
             row = self._connection.execute(
-                "SELECT id, name, retailer_id, created_at FROM job WHERE id = ?", (number,)
+                f"SELECT {JOB_COLUMNS} FROM job WHERE id = ?",  # noqa: S608
+                (number,),
             ).fetchone()
-        if row is None:
-            return None
-        return JobRecord(job_id=str(row[0]), name=row[1], retailer_id=row[2], created_at=from_micros(row[3]))
+        return None if row is None else job_from_row(row)
+
+    def close_job(self, job_id: str, *, at: datetime) -> bool:
+        """Close a job to further batches; say whether there is such a job. One that is closed stays as it is."""
+        with self._transaction() as connection:
+            changed = connection.execute(
+                "UPDATE job SET closed_at = coalesce(closed_at, ?) WHERE id = ?",
+                (_micros(at), _number(job_id)),
+            )
+            return changed.rowcount == 1
 
     def add_batch(
         self,
@@ -380,6 +396,19 @@ class SandboxStore:
         with self._transaction() as connection:
             for table in ("request", "batch", "job", "event"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608
+
+
+def job_from_row(row: Any) -> JobRecord:
+    """Build a job from the columns of JOB_COLUMNS."""
+    number, name, retailer_id, created_at, meta, closed_at = row
+    return JobRecord(
+        job_id=str(number),
+        name=name,
+        retailer_id=retailer_id,
+        created_at=from_micros(created_at),
+        meta=json.loads(meta),
+        closed_at=None if closed_at is None else from_micros(closed_at),
+    )
 
 
 def batch_from_row(row: Any) -> BatchRecord:
