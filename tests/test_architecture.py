@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "targets": GROUND | {"observe", "fluent"},
     "pipeline": GROUND | {"observe", "kv", "state", "sources", "formats", "mapping", "fluent", "targets"},
     "sandbox": {"errors"},
-    "testing": GROUND | {"kv", "sources"},
+    "testing": GROUND | {"kv", "sources", "sandbox"},
     "proof": GROUND | {"observe", "kv", "state", "sources", "pipeline", "sandbox", "testing"},
     "cli": GROUND
     | {
