@@ -327,7 +327,7 @@ def serve(
             say(f"Sandbox of the Fluent API: {sandbox.url}")
             say(f"Database: {sandbox.database}" + (" (deleted at the end)" if database is None else ""))
             say("Log in: " + ("any credentials" if not credentials else "the configured credentials only"))
-            say(f"What it received: GET {sandbox.url}{CONTROL_PREFIX}/deliveries")
+            say(f"What it received: open {sandbox.url} in a browser, or GET {CONTROL_PREFIX}/deliveries")
             say("Stop: Ctrl-C, or SIGTERM")
             signals.get()
         say("Stopped.")

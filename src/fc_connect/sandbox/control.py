@@ -1,4 +1,4 @@
-"""The calls under `/_sandbox`: what tests in other processes ask of the sandbox. No token needed."""
+"""The calls under `/_sandbox`: what tests in other processes ask of the sandbox, and its page. No token needed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fc_connect.sandbox.clock import MovableClock
 from fc_connect.sandbox.exchange import Answer, RefusedError, Request, answer
 from fc_connect.sandbox.faults import FaultPlan, fault_from_json, fault_to_json
 from fc_connect.sandbox.log import SandboxLog
+from fc_connect.sandbox.page import page_for_people
 from fc_connect.sandbox.query import page
 from fc_connect.sandbox.store import SandboxStore
 from fc_connect.sandbox.validation import parse_json
@@ -22,6 +23,7 @@ __all__ = ["CONTROL_PREFIX", "Control"]
 CONTROL_PREFIX = "/_sandbox"
 _PAGE = 1_000
 _LARGEST_PAGE = 10_000_000
+_SHOWN = 50
 
 
 class Control:
@@ -33,7 +35,8 @@ class Control:
         self._faults = faults
         self._clock = clock
         self._calls = {
-            ("GET", ""): self._overview,
+            ("GET", ""): self._calls_known,
+            ("GET", "/overview"): self._overview,
             ("DELETE", ""): self._reset,
             ("GET", "/requests"): self._requests,
             ("GET", "/jobs"): self._jobs,
@@ -52,6 +55,8 @@ class Control:
 
     def handle(self, request: Request) -> Answer:
         """Do what `request` asks, or raise RefusedError."""
+        if request.path == "/":
+            return page_for_people(request)
         rest = request.path.removeprefix(CONTROL_PREFIX).rstrip("/")
         call = self._calls.get((request.method, rest))
         if call is None:
@@ -62,7 +67,26 @@ class Control:
             )
         return call(request)
 
-    def _overview(self, _: Request) -> Answer:
+    def _overview(self, request: Request) -> Answer:
+        log = self._log
+        latest = {
+            "requests": _told(log.requests(last=_SHOWN)),
+            "jobs": _told(log.jobs(last=_SHOWN)),
+            "batches": _told(log.batches(last=_SHOWN)),
+            "events": _told(log.events(last=_SHOWN)),
+            "faults": self._faults_told(),
+        }
+        return answer(
+            {
+                "database": str(self._store.path),
+                "now": request.at.isoformat(),
+                "ahead_seconds": self._clock.ahead.total_seconds(),
+                "totals": log.totals(),
+                "latest": latest,
+            }
+        )
+
+    def _calls_known(self, _: Request) -> Answer:
         calls = [f"{method} {CONTROL_PREFIX}{rest}" for method, rest in self._calls]
         return answer({"database": str(self._store.path), "calls": calls})
 
@@ -122,15 +146,13 @@ class Control:
         return _page("stock", levels, request)
 
     def _list_faults(self, _: Request) -> Answer:
-        states = self._faults.states()
-        return answer(
-            {
-                "faults": [
-                    {"fault": fault_to_json(s.fault), "matched": s.matched, "struck": s.struck}
-                    for s in states
-                ]
-            }
-        )
+        return answer({"faults": self._faults_told()})
+
+    def _faults_told(self) -> list[dict[str, Any]]:
+        return [
+            {"fault": fault_to_json(state.fault), "matched": state.matched, "struck": state.struck}
+            for state in self._faults.states()
+        ]
 
     def _inject(self, request: Request) -> Answer:
         try:
@@ -177,6 +199,11 @@ def _page(name: str, items: list[dict[str, Any]], request: Request) -> Answer:
     start, count = page(request.query, size=_PAGE, largest=_LARGEST_PAGE)
     shown = items[start : start + count]
     return answer({name: shown, "start": start, "count": len(shown), "total": len(items)})
+
+
+def _told(records: list[Any]) -> list[dict[str, Any]]:
+    """Return records as JSON has them, the newest first."""
+    return [_plain(asdict(each)) for each in reversed(records)]
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,30 +64,46 @@ class SandboxLog:
         if not self.database.is_file():
             raise ConfigurationError(f"{self.database} doesn't exist: no sandbox has written there.")
 
-    def requests(self, *, path: str | None = None) -> list[RequestRecord]:
-        """Return the requests in the order in which they were logged, all or those for one exact path."""
-        rows = self._rows(
-            f"SELECT {REQUEST_COLUMNS} FROM request WHERE ?1 IS NULL OR path = ?1 ORDER BY number",  # noqa: S608
+    def requests(self, *, path: str | None = None, last: int | None = None) -> list[RequestRecord]:
+        """Return the requests in the order in which they were logged, all or those for one exact path.
+
+        Args:
+            last: only so many, those logged last.
+        """
+        rows = self._last(
+            f"SELECT {REQUEST_COLUMNS} FROM request WHERE ?1 IS NULL OR path = ?1 ORDER BY number DESC",  # noqa: S608
             path,
+            last=last,
         )
         return [request_from_row(row) for row in rows]
 
-    def jobs(self) -> list[JobRecord]:
-        """Return the jobs in the order of creation."""
-        return [job_from_row(row) for row in self._rows(f"SELECT {JOB_COLUMNS} FROM job ORDER BY id")]  # noqa: S608
+    def jobs(self, *, last: int | None = None) -> list[JobRecord]:
+        """Return the jobs in the order of creation, or only the `last` so many."""
+        rows = self._last(f"SELECT {JOB_COLUMNS} FROM job ORDER BY id DESC", last=last)  # noqa: S608
+        return [job_from_row(row) for row in rows]
 
-    def batches(self, *, job_id: str | None = None) -> list[BatchRecord]:
-        """Return the accepted batches in the order of acceptance, all or those of one job."""
-        rows = self._rows(
-            f"SELECT {BATCH_COLUMNS} FROM batch WHERE ?1 IS NULL OR job_id = ?1 ORDER BY id",  # noqa: S608
+    def batches(self, *, job_id: str | None = None, last: int | None = None) -> list[BatchRecord]:
+        """Return the accepted batches in the order of acceptance, all or those of one job, or the `last` so many."""
+        rows = self._last(
+            f"SELECT {BATCH_COLUMNS} FROM batch WHERE ?1 IS NULL OR job_id = ?1 ORDER BY id DESC",  # noqa: S608
             job_id,
+            last=last,
         )
         return [batch_from_row(row) for row in rows]
 
-    def events(self) -> list[EventRecord]:
-        """Return the events in the order in which they were taken."""
-        rows = self._rows(f"SELECT {EVENT_COLUMNS} FROM event ORDER BY number")  # noqa: S608
+    def events(self, *, last: int | None = None) -> list[EventRecord]:
+        """Return the events in the order in which they were taken, or only the `last` so many."""
+        rows = self._last(f"SELECT {EVENT_COLUMNS} FROM event ORDER BY number DESC", last=last)  # noqa: S608
         return [event_from_row(row) for row in rows]
+
+    def totals(self) -> dict[str, int]:
+        """Count requests, jobs, batches, events, and the records of batches: accepted, and refused on their own."""
+        (row,) = self._rows(
+            "SELECT (SELECT count(*) FROM request), (SELECT count(*) FROM job), (SELECT count(*) FROM batch), "
+            "(SELECT count(*) FROM event), (SELECT coalesce(sum(entities - rejected), 0) FROM batch), "
+            "(SELECT coalesce(sum(rejected), 0) FROM batch)"
+        )
+        return dict(zip(("requests", "jobs", "batches", "events", "records", "rejected"), row, strict=True))
 
     def entities(self) -> Iterator[Delivery]:
         """Yield every record accepted, in the order applied, one batch in memory at a time."""
@@ -183,6 +199,11 @@ class SandboxLog:
                 refused=frozenset(fault.index for fault in faults_from_text(faults)),
                 entities=json.loads(zlib.decompress(body))["entities"],
             )
+
+    def _last(self, statement: str, *values: str | None, last: int | None) -> list[tuple[Any, ...]]:
+        """Return what a statement that looks backwards finds, all or so many, in the order of time."""
+        limit = "" if last is None else f" LIMIT {last:d}"
+        return list(self._rows(statement + limit, *values))[::-1]
 
     def _rows(self, statement: str, *values: str | None) -> Iterator[tuple[Any, ...]]:
         # A connection per call: readers in WAL mode see a snapshot and never hold up the sandbox.

@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         server, request_id, at = self.server, _new_id(), self.server.clock()
         path, _, query = self.path.partition("?")
-        is_control = path == server.control_prefix or path.startswith(f"{server.control_prefix}/")
+        is_control = path in {"/", server.control_prefix} or path.startswith(f"{server.control_prefix}/")
         body = b""
         fault: Fault | None = None
         done: Answer | None = None
