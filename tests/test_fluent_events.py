@@ -181,3 +181,70 @@ def test_an_event_is_found_by_its_id_and_no_id_leads_elsewhere(server: FluentSer
 
     assert event["name"] == "x"
     assert len(server.calls()) == 1
+
+
+def events_of(count: int) -> list[dict[str, Any]]:
+    return [{"name": "E", "entityType": "ORDER", "entityRef": f"O{number}"} for number in range(count)]
+
+
+def sent_refs(server: FluentServer) -> list[str]:
+    return [call.json()["entityRef"] for call in server.calls("/api/v4.1/event", method="POST")]
+
+
+def test_of_many_events_each_is_sent_once_and_told_in_its_place(server: FluentServer) -> None:
+    server.replies += [Reply(body={"id": f"e{number}"}) for number in range(50)]
+
+    with client_of(server) as client:
+        results = client.events.send_each(events_of(50), concurrency=8)
+
+    assert results.is_all_well
+    assert [each.index for each in results.items] == list(range(50))
+    assert sorted(sent_refs(server)) == sorted(f"O{number}" for number in range(50))
+
+
+def test_what_becomes_of_one_event_does_not_touch_the_others(server: FluentServer) -> None:
+    server.replies += [
+        Reply(body={"eventId": "1", "eventStatus": "COMPLETE"}),
+        Reply(body={"eventId": "2", "eventStatus": "FAILED"}),
+        Reply(status=400, body={"errors": [{"message": "no such rule"}]}),
+        Reply(mode="drop"),
+        Reply(body={"eventId": "5", "eventStatus": "NO_MATCH"}),
+    ]
+
+    with client_of(server) as client:
+        results = client.events.send_each([*events_of(5), {"name": "E"}], mode="sync", concurrency=1)
+
+    assert [str(each.outcome) for each in results.items] == [
+        "done",
+        "done",
+        "not done",
+        "unknown",
+        "done",
+        "not done",
+    ]
+    assert isinstance(results.items[1].error, EventFailedError)
+    assert results.items[1].value is not None
+    assert results.items[1].value.id == "2"
+    assert "entityType is missing" in str(results.items[5].error)
+    assert not results.is_all_well
+    assert sent_refs(server) == [f"O{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcomes"),
+    [
+        ([Reply(status=403)], ["not done", "not done", "not done", "not done", "not done"]),
+        ([Reply(mode="drop")] * 3, ["unknown", "unknown", "unknown", "not done", "not done"]),
+    ],
+)
+def test_no_more_events_are_sent_where_it_is_fluent_that_does_not_take_them(
+    server: FluentServer, replies: list[Reply], outcomes: list[str]
+) -> None:
+    server.replies += replies
+
+    with client_of(server) as client:
+        results = client.events.send_each(events_of(5), concurrency=1)
+
+    assert [str(each.outcome) for each in results.items] == outcomes
+    assert len(sent_refs(server)) == len(replies)
+    assert str(results.items[-1].error).startswith("Not sent: ")

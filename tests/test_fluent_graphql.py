@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -153,3 +154,29 @@ def test_an_empty_query_is_not_sent(server: FluentServer) -> None:
         client.graphql("  ")
 
     assert server.seen == []
+
+
+def test_parts_of_an_answer_come_with_their_errors_where_they_are_asked_for(server: FluentServer) -> None:
+    errors = [{"message": "no customer", "path": ["customer"], "extensions": {"code": "C0120E"}}]
+    server.replies += [
+        Reply(
+            body={"data": {"me": {"ref": "a"}, "customer": None}, "errors": errors, "extensions": {"x": 1}}
+        ),
+        Reply(body={"data": {"me": {"ref": "a"}}}),
+    ]
+
+    with client_of(server) as client:
+        partly = client.graphql_answer("{ me { ref } customer { ref } }")
+        wholly = client.graphql_answer("{ me { ref } }")
+
+    assert (partly.data["me"], partly.is_partial, list(partly.errors)) == ({"ref": "a"}, True, errors)
+    assert (partly.error is not None and partly.error.code, partly.extensions) == ("C0120E", {"x": 1})
+    assert (wholly.is_partial, wholly.errors) == (False, ())
+
+
+@pytest.mark.parametrize("data", [None, {"me": None}, {}])
+def test_an_answer_without_any_data_has_no_parts(server: FluentServer, data: Any) -> None:
+    server.replies += [Reply(body={"data": data, "errors": [{"message": "no"}]})]
+
+    with client_of(server) as client, pytest.raises(GraphQLError):
+        client.graphql_answer("{ me { ref } }")

@@ -228,3 +228,26 @@ def test_a_size_that_makes_no_sense_is_refused_before_anything_is_sent(
         client.pages(QUERY, **options)  # type: ignore[arg-type]
 
     assert not server.seen
+
+
+def test_pages_with_errors_are_read_on_where_that_is_asked_for(server: FluentServer) -> None:
+    error = {"message": "no customer", "path": ["orders", "edges", 0, "node", "customer"]}
+    server.replies += [
+        Reply(body={"data": {"orders": connection("1", more=True)}, "errors": [error]}),
+        page("2"),
+    ]
+
+    with client_of(server) as client:
+        pages = list(client.pages(QUERY, partial=True))
+
+    assert [(refs_of(each.nodes), each.errors) for each in pages] == [(["1"], (error,)), (["2"], ())]
+
+
+def test_a_page_whose_connection_itself_failed_is_an_error_all_the_same(server: FluentServer) -> None:
+    server.replies += [
+        page("1", more=True),
+        Reply(body={"data": {"orders": None, "me": {}}, "errors": [{"message": "gone"}]}),
+    ]
+
+    with client_of(server) as client, pytest.raises(GraphQLError, match="gone"):
+        list(client.pages(QUERY, partial=True))

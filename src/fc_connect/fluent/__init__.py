@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from fc_connect.fluent.auth import Credentials
     from fc_connect.fluent.classify import Classification, classify_error
     from fc_connect.fluent.client import FluentClient
+    from fc_connect.fluent.cost import QueryCost, estimate_cost
     from fc_connect.fluent.events import EventReceipt
     from fc_connect.fluent.limits import MAX_BATCH_ENTITIES, check_batch_count
+    from fc_connect.fluent.outcomes import ItemResult, ItemResults, Outcome
     from fc_connect.fluent.profiles import Profile, list_profiles, load_profile
+    from fc_connect.fluent.queries import GraphQLAnswer
     from fc_connect.fluent.webhooks import Webhook, WebhookVerifier
 
 __all__ = [
@@ -33,14 +36,20 @@ __all__ = [
     "Credentials",
     "EventReceipt",
     "FluentClient",
+    "GraphQLAnswer",
+    "ItemResult",
+    "ItemResults",
     "Job",
     "JobResults",
     "JobStatus",
+    "Outcome",
     "Profile",
+    "QueryCost",
     "Webhook",
     "WebhookVerifier",
     "check_batch_count",
     "classify_error",
+    "estimate_cost",
     "list_profiles",
     "load_profile",
 ]
@@ -56,14 +65,20 @@ _HOMES = {
     "Credentials": "auth",
     "EventReceipt": "events",
     "FluentClient": "client",
+    "GraphQLAnswer": "queries",
+    "ItemResult": "outcomes",
+    "ItemResults": "outcomes",
     "Job": "answers",
     "JobResults": "answers",
     "JobStatus": "answers",
+    "Outcome": "outcomes",
     "Profile": "profiles",
+    "QueryCost": "cost",
     "Webhook": "webhooks",
     "WebhookVerifier": "webhooks",
     "check_batch_count": "limits",
     "classify_error": "classify",
+    "estimate_cost": "cost",
     "list_profiles": "profiles",
     "load_profile": "profiles",
 }

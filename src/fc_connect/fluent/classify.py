@@ -99,6 +99,10 @@ _NAMES: Mapping[str, tuple[Category, _Verdict]] = {
     "GRAPHQL_VALIDATION_FAILED": (Category.CLIENT, _FIX),
     "BAD_USER_INPUT": (Category.CLIENT, _FIX),
     "INTERNAL_SERVER_ERROR": (Category.SERVER, _LATER_30),
+    # Of graphql-java, as `extensions.classification`.
+    "InvalidSyntax": (Category.CLIENT, _FIX),
+    "ValidationError": (Category.CLIENT, _FIX),
+    "OperationNotSupported": (Category.CLIENT, _FIX),
 }
 _KEYWORDS: Sequence[tuple[re.Pattern[str], Category, _Verdict]] = tuple(
     (re.compile(pattern, re.IGNORECASE), category, verdict)
@@ -141,7 +145,8 @@ def _of_entry(entry: Mapping[str, Any]) -> Classification:
     told = entry.get("message")
     message = told if isinstance(told, str) else ""
     extensions = entry.get("extensions")
-    code = extensions.get("code") if isinstance(extensions, Mapping) else None
+    told_of = extensions if isinstance(extensions, Mapping) else {}
+    code = told_of.get("code") or told_of.get("classification")
     text = str(code) if isinstance(code, str | int) and not isinstance(code, bool) else None
     return _by_code(text, message) or _by_words(text, message)
 

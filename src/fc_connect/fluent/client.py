@@ -35,17 +35,16 @@ from fc_connect.fluent.answers import (
 )
 from fc_connect.fluent.auth import Credentials
 from fc_connect.fluent.body import encoded
-from fc_connect.fluent.classify import classify_error
 from fc_connect.fluent.deadline import DeadlineTransport
 from fc_connect.fluent.events import Events
 from fc_connect.fluent.exchange import Call
-from fc_connect.fluent.graphql import is_query
 from fc_connect.fluent.http import Channel, Retries
 from fc_connect.fluent.limits import check_batch_count
 from fc_connect.fluent.masking import Mask
+from fc_connect.fluent.outcomes import ItemResults
 from fc_connect.fluent.paging import gather
 from fc_connect.fluent.profiles import load_profile
-from fc_connect.fluent.wording import graphql_errors
+from fc_connect.fluent.queries import GraphQLAnswer, run_graphql
 
 if TYPE_CHECKING:  # takes longer to load than the rest, and few need it
     from fc_connect.fluent.pages import Pages
@@ -335,41 +334,49 @@ class FluentClient:
         Raises:
             GraphQLError: the answer holds errors, whether or not it holds data too.
         """
-        if not query.strip():
-            raise ConfigurationError("A GraphQL request needs a query: it is empty.")
-        payload: dict[str, Any] = {"query": query}
-        if variables is not None:
-            payload["variables"] = dict(variables)
-        if operation_name is not None:
-            payload["operationName"] = operation_name
-        call = Call(
-            method="POST",
-            path="/graphql",
-            writes=not is_query(query, operation_name=operation_name),
-            headers=_JSON_HEADERS,
-            body=encoded(payload, "the variables"),
-            is_graphql=True,
+        return run_graphql(self._channel, query, variables=variables, operation_name=operation_name).data
+
+    def graphql_answer(
+        self, query: str, *, variables: Mapping[str, Any] | None = None, operation_name: str | None = None
+    ) -> GraphQLAnswer:
+        """Run one GraphQL request and return what data there is, with the errors beside it.
+
+        Retried as `graphql` is: what passes is waited for before parts are taken for the answer.
+
+        Raises:
+            GraphQLError: the answer holds errors, and no data at all.
+        """
+        return run_graphql(
+            self._channel, query, variables=variables, operation_name=operation_name, partial=True
         )
-        attempt = 1
-        while True:
-            answer = self._channel.send(call)
-            content = answer.json()
-            if not isinstance(content, dict):
-                break
-            if errors := graphql_errors(content):
-                error = self._channel.wording.graphql_error(call, answer, errors)
-                found = classify_error(error)
-                if call.writes or not found.is_retryable:
-                    raise error
-                if not self._channel.wait_again(call, attempt, at_least=found.retry_after):
-                    raise error
-                attempt += 1
-                continue
-            if isinstance(content.get("data"), dict):
-                data: dict[str, Any] = content["data"]
-                return data
-            break
-        raise self._channel.wording.unusable(call, answer, "it holds neither data nor errors")
+
+    def mutate_each(
+        self,
+        mutation: str,
+        inputs: Sequence[Mapping[str, Any]],
+        *,
+        input_type: str | None = None,
+        returning: str = "id",
+        at_once: int = 20,
+    ) -> ItemResults[Any]:
+        """Do one mutation for each of `inputs`, several in a request, and say what became of each.
+
+        A request is kept below Fluent's limits of size and complexity, and halved where Fluent says that it is above
+        them; what was done, or may have been, is never sent again. After a request of which nothing is known, or where
+        Fluent can't be reached, no more is sent: the rest is `not done`.
+
+        Args:
+            mutation: such as `createLocation`; it takes one argument, `input`.
+            input_type: of that argument; without it `CreateLocationInput`.
+            returning: fields of what it returns, as in a query.
+
+        Raises:
+            ConfigurationError: the request can't be made. Nothing was sent.
+        """
+        from fc_connect.fluent.mutations import Mutations
+
+        plan = Mutations(mutation, input_type=input_type, returning=returning, at_once=at_once)
+        return plan.run(inputs, lambda query, variables: self.graphql(query, variables=variables))
 
     def pages(
         self,
@@ -383,6 +390,7 @@ class FluentClient:
         max_records: int | None = None,
         within: timedelta | None = None,
         operation_name: str | None = None,
+        partial: bool = False,
     ) -> Pages:
         """Return the pages of a connection, each asked for as it is needed.
 
@@ -390,6 +398,7 @@ class FluentClient:
             connection: its dotted path in the answer, where the query has several.
             page_size: for the variable that the query gives to `first` or `last`, where `variables` has none.
             max_pages, max_records, within: where to end before the last page; the result's `truncated` says so.
+            partial: take pages with errors beside their data; they are in `Page.errors`.
 
         Raises:
             ConfigurationError: the query can't be read page after page; it says why. Nothing was sent.
@@ -407,7 +416,9 @@ class FluentClient:
             raise ConfigurationError("The pages can't be read:", problems=problems)
         found = connection_of(query, path=connection, direction=direction, operation_name=operation_name)
         return Pages(
-            lambda given: self.graphql(query, variables=given, operation_name=operation_name),
+            lambda given: run_graphql(
+                self._channel, query, variables=given, operation_name=operation_name, partial=partial
+            ),
             found,
             variables=variables or {},
             page_size=page_size,

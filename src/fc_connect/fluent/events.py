@@ -6,23 +6,34 @@ its rules have run. See the event API in Fluent's documentation (https://docs.fl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from fc_connect.errors import ConfigurationError, EventFailedError
+from fc_connect.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    EventFailedError,
+    FluentAPIError,
+    FluentOutcomeUnknownError,
+    FluentUnavailableError,
+)
 from fc_connect.fluent.address import path_id_problem
 from fc_connect.fluent.answers import id_of, objects_of, spelled, text_of
 from fc_connect.fluent.body import encoded
 from fc_connect.fluent.exchange import Call
 from fc_connect.fluent.http import Channel
+from fc_connect.fluent.outcomes import ItemResult, ItemResults, Outcome
 
 __all__ = ["EventReceipt", "Events"]
 
 _PATH = "/api/v4.1/event"
 _MOST_AT_ONCE = 5000
 _MOST_PAGES = 100_000  # a server may always say that there are more
+_MOST_LOST = 3  # in a row: then it isn't the events, and each costs a time-out and a look-up
 _FAILED = {"FAILED", "ERROR"}
 _CONTEXT = {
     "root_entity_type": "context.rootEntityType",
@@ -103,6 +114,59 @@ class Events:
                 )
         return receipt
 
+    def send_each(
+        self,
+        events: Sequence[Mapping[str, Any]],
+        *,
+        mode: Literal["async", "sync"] = "async",
+        concurrency: int = 4,
+    ) -> ItemResults[EventReceipt]:
+        """Send each of `events` once, several at a time, and say what became of each, in their order.
+
+        A sync event whose workflow failed is `done`, with its error: it was taken. With a `concurrency` of 1 they are
+        sent one after another. Where Fluent can't be reached or refuses the login, or three in a row come to no known
+        end, no more are sent: the rest is `not done`.
+
+        Raises:
+            ConfigurationError: nothing was sent. What is wrong with one event is in its result.
+        """
+        if mode not in {"async", "sync"}:
+            raise ConfigurationError(f"An event is sent async or sync, not {mode!r}.")
+        if concurrency < 1:
+            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}.")
+        halt = _Halt()
+
+        def send(numbered: tuple[int, Mapping[str, Any]]) -> ItemResult[EventReceipt]:
+            index, event = numbered
+            if (reason := halt.reason) is not None:
+                return ItemResult(
+                    index=index, outcome=Outcome.NOT_DONE, error=FluentUnavailableError(f"Not sent: {reason}")
+                )
+            try:
+                receipt = self.send(event, mode=mode)
+            except EventFailedError as exc:
+                halt.heard_of()
+                taken = EventReceipt(id=exc.event_id, status="FAILED", raw={})
+                return ItemResult(index=index, outcome=Outcome.DONE, value=taken, error=exc)
+            except FluentOutcomeUnknownError as exc:
+                halt.lost(exc)
+                return ItemResult(index=index, outcome=Outcome.UNKNOWN, error=exc)
+            except (FluentUnavailableError, AuthenticationError) as exc:
+                halt.stop(exc)
+                return ItemResult(index=index, outcome=Outcome.NOT_DONE, error=exc)
+            except (FluentAPIError, ConfigurationError) as exc:
+                halt.heard_of()
+                return ItemResult(index=index, outcome=Outcome.NOT_DONE, error=exc)
+            halt.heard_of()
+            return ItemResult(index=index, outcome=Outcome.DONE, value=receipt)
+
+        with ThreadPoolExecutor(concurrency, thread_name_prefix="fluent-event") as pool:
+            try:
+                return ItemResults(items=tuple(pool.map(send, enumerate(events))))
+            except BaseException as exc:
+                halt.stop(exc)  # those that wait their turn aren't sent after all
+                raise
+
     def get(self, event_id: str) -> dict[str, Any]:
         """Return an event by its id."""
         if problem := path_id_problem("event_id", event_id):
@@ -181,6 +245,29 @@ class Events:
                     call, answer, "it says that there are more, and gives none"
                 )
             start, last = start + len(found), found
+
+
+class _Halt:
+    """Why no more events are to be sent. Shared between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lost = 0
+        self.reason: BaseException | None = None
+
+    def heard_of(self) -> None:
+        with self._lock:
+            self._lost = 0
+
+    def lost(self, error: FluentOutcomeUnknownError) -> None:
+        with self._lock:
+            self._lost += 1
+            if self._lost >= _MOST_LOST:
+                self.reason = self.reason or error
+
+    def stop(self, error: BaseException) -> None:
+        with self._lock:
+            self.reason = self.reason or error
 
 
 def _problems(event: Mapping[str, Any]) -> list[str]:

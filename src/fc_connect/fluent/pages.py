@@ -27,6 +27,7 @@ from graphql import (
 
 from fc_connect.clock import Clock
 from fc_connect.errors import ConfigurationError, FluentAPIError
+from fc_connect.fluent.queries import GraphQLAnswer
 
 __all__ = ["Connection", "Page", "Pages", "connection_of"]
 
@@ -63,6 +64,8 @@ class Page:
     edges: tuple[dict[str, Any], ...]
     data: dict[str, Any]
     """The whole answer."""
+    errors: tuple[dict[str, Any], ...] = ()
+    """What is wrong with it, where pages with errors are taken."""
 
     @property
     def nodes(self) -> tuple[Any, ...]:
@@ -77,7 +80,7 @@ class Pages:
 
     def __init__(
         self,
-        run: Callable[[dict[str, Any]], dict[str, Any]],
+        run: Callable[[dict[str, Any]], GraphQLAnswer],
         connection: Connection,
         *,
         variables: Mapping[str, Any],
@@ -118,9 +121,9 @@ class Pages:
             variables.setdefault(connection.size, self._page_size)
         seen: set[str] = set()
         while True:
-            data = self._run(variables)
+            answer = self._run(variables)
             self.pages += 1
-            edges, has_more, cursor = self._read(data)
+            edges, has_more, cursor = self._read(answer)
             room = None if self._max_records is None else self._max_records - self.records
             kept = (
                 edges
@@ -135,7 +138,7 @@ class Pages:
                 self.truncated = "max_records"
             elif has_more and self._max_pages is not None and self.pages >= self._max_pages:
                 self.truncated = "max_pages"
-            yield Page(number=self.pages, edges=tuple(kept), data=data)
+            yield Page(number=self.pages, edges=tuple(kept), data=answer.data, errors=answer.errors)
             if self.truncated is not None or not has_more:
                 return
             if cursor is None:
@@ -148,14 +151,16 @@ class Pages:
             seen.add(cursor)
             variables[connection.cursor] = cursor
 
-    def _read(self, data: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool, str | None]:
-        found: Any = data
+    def _read(self, answer: GraphQLAnswer) -> tuple[list[dict[str, Any]], bool, str | None]:
+        found: Any = answer.data
         for key in self.connection.path:
             found = found.get(key) if isinstance(found, dict) else None
         edges = found.get("edges") if isinstance(found, dict) else None
         info = found.get("pageInfo") if isinstance(found, dict) else None
         flag = info.get(_ARGUMENTS[self.connection.direction][2]) if isinstance(info, dict) else None
         if not isinstance(edges, list) or not isinstance(flag, bool):
+            if answer.error is not None:
+                raise answer.error
             raise self._stuck("the answer has no such connection with edges and pageInfo")
         whole = [edge for edge in edges if isinstance(edge, dict)]
         if len(whole) < len(edges):

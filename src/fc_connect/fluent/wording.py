@@ -15,6 +15,8 @@ from fc_connect.errors import (
     FluentUnavailableError,
     GraphQLError,
 )
+from fc_connect.fluent.classify import Action, classify_error
+from fc_connect.fluent.cost import complexity_advice
 from fc_connect.fluent.exchange import Answer, Call
 from fc_connect.fluent.masking import Mask
 from fc_connect.fluent.retry import Verdict
@@ -66,6 +68,13 @@ class Wording:
         content = answer.json() if call.is_graphql else None
         if isinstance(content, dict) and (errors := graphql_errors(content)):
             return self.graphql_error(call, answer, errors)
+        if answer.status == 413:
+            size = len(call.body or b"")
+            return FluentAPIError(
+                f"{call}: {size:,} bytes are more than Fluent takes in one request (413){said}; nothing was done. Send "
+                f"less at once: fewer inputs or entities, or fewer fields {where}.",
+                **details,
+            )
         return FluentAPIError(f"{call}: Fluent refused it with {answer.status}{said} {where}.", **details)
 
     def graphql_error(self, call: Call, answer: Answer, errors: list[dict[str, Any]]) -> GraphQLError:
@@ -75,7 +84,7 @@ class Wording:
         content = answer.json()
         data = content.get("data") if isinstance(content, dict) else None
         return GraphQLError(
-            f"{call}: GraphQL error{self._said(answer)}{more}.{partly} Mend the query or its variables "
+            f"{call}: GraphQL error{self._said(answer)}{more}.{partly} {_advice(call, errors)} "
             f"(request id {answer.request_id}).",
             errors=[self._masked_tree(error) for error in errors],
             data=data if isinstance(data, dict) else None,
@@ -158,6 +167,21 @@ class Wording:
         code, message = _error_of(answer.json())
         said = " ".join(part for part in (code, message) if part)
         return f" ({self._mask.text(said, limit=300)})" if said else ""
+
+
+def _advice(call: Call, errors: list[dict[str, Any]]) -> str:
+    found = classify_error(GraphQLError("", errors=errors))
+    if found.code is not None and found.code.startswith("C0001"):
+        return complexity_advice(call.body)
+    return _ADVICE[found.action]
+
+
+_ADVICE = {
+    Action.FIX: "Mend the query or its variables",
+    Action.VERIFY: "Check the refs and values that were sent",
+    Action.LATER: "Try again later",
+    Action.SUPPORT: "Check what the user may do; else ask Fluent's support",
+}
 
 
 def _error_of(content: Any) -> tuple[str | None, str | None]:
