@@ -75,7 +75,17 @@ def test_what_init_writes_runs_against_the_sandbox(tmp_path: Path) -> None:
 
         assert started.returncode == 0
         assert checked.returncode == 0, checked.stdout
-        assert checked.stdout.count("✓") == 5
+        assert [line.split("  ")[0] for line in checked.stdout.splitlines()] == [
+            "✓ pipeline file",
+            "✓ mapping",
+            "✓ source",
+            "✓ entities",
+            "✓ folders",
+            "✓ state",
+            "✓ fluent",
+            "✓ user",
+            "✓ retailer",
+        ]
         assert "qty" in previewed.stdout
         assert ran.returncode == 0, ran.stderr
         assert len(sandbox.deliveries()) == 20

@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fc_connect.cli.options import json_option, one_line, pipeline_argument, print_json, say
+from fc_connect.cli.options import DurationType, json_option, one_line, pipeline_argument, print_json, say
 from fc_connect.cli.preview import show_row
-from fc_connect.pipeline import Pipeline, PreviewRow
+from fc_connect.pipeline import Pipeline, PreviewRow, preflight
+from fc_connect.pipeline.config import BatchTargetConfig
 
 __all__ = ["check", "preview"]
 
 
 @click.command()
 @pipeline_argument
+@click.option(
+    "--within", type=DurationType(), default="60s", show_default=True, help="How long it may take in all."
+)
 @json_option
-def check(pipeline_file: Path, as_json: bool) -> int:
+def check(pipeline_file: Path, within: timedelta, as_json: bool) -> int:
     """Look whether a run could work: pipeline file, mapping, source, state, Fluent. Sends nothing.
+
+    Everything is looked at, whatever is wrong with the rest: who is logged in and what it may do, whether the retailer
+    is there, whether files can be read and put away, and whether the first records can be sent. Ends with 1 where
+    something is wrong.
 
     \b
     Examples:
       fc-connect check
       fc-connect check inventory.yaml --json
     """
-    checks = Pipeline.from_file(pipeline_file).check()
+    checks = Pipeline.from_file(pipeline_file).check(within=within)
     if as_json:
         print_json(checks)
     else:
-        say(f"✓ pipeline file: {pipeline_file}")
+        width = max(map(len, ("pipeline file", *(each.name for each in checks))))
+        say(f"✓ {'pipeline file':<{width}}  {pipeline_file}")
         for each in checks:
-            say(f"{'✓' if each.is_ok else '✗'} {each.name}: {each.detail}")
+            detail = each.detail.replace("\n", "\n" + " " * (width + 4))
+            say(f"{'✓' if each.is_ok else '✗'} {each.name:<{width}}  {detail}")
     return 0 if all(each.is_ok for each in checks) else 1
 
 
@@ -74,25 +85,23 @@ def preview(
     pipeline = Pipeline.from_file(pipeline_file)
     expected = _expected(pipeline, schema_file, type_name)
     shown = pipeline.preview(rows=rows, path=path)
-    misfits: dict[int, tuple[str, ...]] = {}
-    if expected is not None:
-        misfits = {
-            place: faults for place, row in enumerate(shown.rows) if (faults := _misfits(row, expected))
-        }
-        checked = [
-            replace(row, problems=row.problems + misfits.get(n, ())) for n, row in enumerate(shown.rows)
-        ]
-        shown = replace(shown, rows=tuple(checked))
+    batch = pipeline.config.target.batch
+    misfits = [_misfits(row, batch, expected) for row in shown.rows]
+    checked = [
+        replace(row, problems=row.problems + faults) for row, faults in zip(shown.rows, misfits, strict=True)
+    ]
+    shown = replace(shown, rows=tuple(checked))
+    ended = 1 if expected is not None and any(misfits) else 0
     if as_json:
         print_json(shown)
-        return 1 if misfits else 0
+        return ended
     say(one_line(shown.path))
     for row in shown.rows:
         say("")
         show_row(row)
     for hint in shown.hints:
         say(f"\nHint: {one_line(hint)}")
-    return 1 if misfits else 0
+    return ended
 
 
 def _expected(pipeline: Pipeline, schema_file: Path | None, type_name: str | None) -> Any:
@@ -109,13 +118,11 @@ def _expected(pipeline: Pipeline, schema_file: Path | None, type_name: str | Non
     return batch_entity_type(pipeline.config.target.batch.entity_type)
 
 
-def _misfits(row: PreviewRow, expected: Any) -> tuple[str, ...]:
-    from fc_connect.mapping import check_value
-
+def _misfits(row: PreviewRow, batch: BatchTargetConfig, expected: Any) -> tuple[str, ...]:
     if row.entity is None:
         return ()
+    found = preflight([row.entity], entity_type=batch.entity_type, action=batch.action, expected=expected)
+    against = "" if expected is None else f"{expected.name}: "
     return tuple(
-        f"{expected.name}: {each.field}: {each.reason}"
-        + (f", not {each.value!r}" if each.reason.startswith("expected") else "")
-        for each in check_value(expected, row.entity)
+        f"{against}{each.field}: {each.message}" for each in found.problems if each.index is not None
     )

@@ -6,8 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fc_connect.pipeline.checkup import Check
     from fc_connect.pipeline.config import PipelineConfig, load_config
-    from fc_connect.pipeline.pipeline import Check, Pipeline, Preview, PreviewRow
+    from fc_connect.pipeline.entities import Preflight, PreflightProblem, preflight
+    from fc_connect.pipeline.pipeline import Pipeline, Preview, PreviewRow
     from fc_connect.pipeline.result import FileOutcome, FileResult, RunResult
     from fc_connect.pipeline.workers import run_workers
 
@@ -17,23 +19,29 @@ __all__ = [
     "FileResult",
     "Pipeline",
     "PipelineConfig",
+    "Preflight",
+    "PreflightProblem",
     "Preview",
     "PreviewRow",
     "RunResult",
     "load_config",
+    "preflight",
     "run_workers",
 ]
 
 _HOMES = {
-    "Check": "pipeline",
+    "Check": "checkup",
     "FileOutcome": "result",
     "FileResult": "result",
     "Pipeline": "pipeline",
     "PipelineConfig": "config",
+    "Preflight": "entities",
+    "PreflightProblem": "entities",
     "Preview": "pipeline",
     "PreviewRow": "pipeline",
     "RunResult": "result",
     "load_config": "config",
+    "preflight": "entities",
     "run_workers": "workers",
 }
 

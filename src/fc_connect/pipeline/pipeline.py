@@ -6,18 +6,18 @@ import hashlib
 import json
 import logging
 import random
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from fc_connect.clock import Clock, SystemClock
-from fc_connect.errors import ConfigurationError, FCConnectError, MappingError, SourceError
+from fc_connect.errors import ConfigurationError, MappingError
 from fc_connect.fluent import FluentClient
 from fc_connect.formats import BadRecord, Format, Place, Records, open_format
 from fc_connect.formats.packed import PackedFormat
@@ -35,6 +35,7 @@ from fc_connect.mapping import (
 )
 from fc_connect.observe import Listener, Listeners, correlate
 from fc_connect.pipeline.archive import Archive
+from fc_connect.pipeline.checkup import Check, checks_of
 from fc_connect.pipeline.config import PipelineConfig, load_config
 from fc_connect.pipeline.connect import open_client, open_pipeline_source
 from fc_connect.pipeline.duplicates import key_reader
@@ -46,7 +47,7 @@ from fc_connect.pipeline.resolvers import load_resolvers, resolvers_digest
 from fc_connect.pipeline.result import RunResult
 from fc_connect.pipeline.run import Run
 from fc_connect.pipeline.tables import Tables, read_table, tables_digest
-from fc_connect.sources import Source
+from fc_connect.sources import Source, SourceFile
 from fc_connect.state import StateService
 from fc_connect.targets import BatchTarget
 
@@ -75,15 +76,6 @@ class Preview:
     rows: tuple[PreviewRow, ...]
     hints: tuple[str, ...] = ()
     """Where the file looks other than the pipeline file says, a sentence each."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that a run needs, and whether it is there."""
-
-    name: str
-    is_ok: bool
-    detail: str
 
 
 class Pipeline:
@@ -181,14 +173,13 @@ class Pipeline:
                     seen.append(_previewed(record, records.place(), records.columns, mapper))
             return Preview(path=file.path, rows=tuple(seen), hints=hints)
 
-    def check(self) -> list[Check]:
-        """Look whether a run could work: mapping, source, state, Fluent. Sends nothing."""
-        return [
-            self._checked("mapping", self._check_mapping),
-            self._checked("source", self._check_source),
-            self._checked("state", self._check_state),
-            self._checked("fluent", self._check_fluent),
-        ]
+    def check(self, *, within: timedelta = timedelta(seconds=60)) -> list[Check]:
+        """Look whether a run could work: mapping, source, archive, records, folders, state, Fluent.
+
+        Sends nothing. Every fault is told, none of them raised; what hasn't answered `within` that time is one.
+        The pipeline is stopped afterwards: make another to run.
+        """
+        return checks_of(self, within=within)
 
     # Parts
 
@@ -218,6 +209,17 @@ class Pipeline:
     def open_source(self) -> Source:
         """Open the source; the caller closes it."""
         return open_pipeline_source(self.config)
+
+    def opened_records(self, source: Source, file: SourceFile) -> tuple[Records, Any]:
+        """Read the head of a file as a run would, and its first record where it takes one to know the fields.
+
+        Raises:
+            FCConnectError: it can't be read or mapped; what it looks like is in its notes.
+        """
+        with noted(looks_other(source, file, self.config.format)), source.open(file) as stream:
+            records = self.format.read(stream, path=file.path)
+            self._compile(records, tables=self._tables())
+            return records, None if records.columns is not None else next(iter(records), None)
 
     def open_store(self) -> KVStore:
         """Open the key-value store; the caller closes it."""
@@ -348,57 +350,6 @@ class Pipeline:
                 )
             client = opened.enter_context(self.open_client())
             yield _Parts(source=source, planner=planner, state=self.open_state(kv), client=client)
-
-    # Checks
-
-    def _checked(self, name: str, look: Callable[[], str]) -> Check:
-        try:
-            return Check(name=name, is_ok=True, detail=look())
-        except FCConnectError as exc:
-            return Check(name=name, is_ok=False, detail="\n".join([str(exc), *getattr(exc, "__notes__", ())]))
-
-    def _check_mapping(self) -> str:
-        mapping = self.mapping
-        return (
-            "compat: true, read as the TypeScript SDK does"
-            if mapping.compat
-            else f"{len(mapping.fields)} fields"
-        )
-
-    def _check_source(self) -> str:
-        with self.open_source() as source:
-            moves = self.config.after.success is not None or self.config.after.failure is not None
-            lacking = [each for each in source.check(writes=moves) if not each.is_given]
-            if lacking:
-                raise SourceError(" ".join(f"It isn't {each.name}: {each.detail}" for each in lacking))
-            file = next(iter(source.list(self.config.source.pattern)), None)
-            if file is None:
-                pattern = self.config.source.pattern
-                is_ending = re.fullmatch(r"\.\w+", pattern)
-                meant = f"; for all files that end so, write '*{pattern}'" if is_ending else ""
-                return f"{source.url}: no file matches {pattern!r} now{meant}"
-            hints = looks_other(source, file, self.config.format)
-            with noted(hints), source.open(file) as stream:
-                records = self.format.read(stream, path=file.path)
-                self._compile(records, tables=self._tables())
-                first = None if records.columns is not None else next(iter(records), None)
-            if records.columns is not None:
-                return f"{source.url}: {file.path} has the columns that the mapping reads"
-            held = "holds no record" if first is None else "can be read, at its first record"
-            return f"{source.url}: {file.path} {held}"
-
-    def _check_state(self) -> str:
-        with self.open_store() as kv:
-            gaps = self.gaps_in(kv)
-            sync = self.open_state(kv).get_sync_state()
-            return "; ".join(
-                [f"{sync.files_completed} files completed so far", *(f"not {gap}" for gap in gaps)]
-            )
-
-    def _check_fluent(self) -> str:
-        with self.open_client() as client:
-            client.graphql("query { me { ref } }")
-            return "logged in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # imported by the first query: it takes longer than the rest 
 
 __all__ = ["execute"]
 
-ME = {
+ME: dict[str, Any] = {
     "id": "1",
     "ref": "sandbox-user",
     "username": "sandbox-user",
@@ -30,6 +30,19 @@ ME = {
     "status": "ACTIVE",
     "country": "AU",
     "timezone": "UTC",
+    "roles": [
+        {
+            "role": {
+                "id": "1",
+                "name": "ADMIN",
+                "permissions": [{"name": "ORDER_VIEW"}, {"name": "INVENTORY_UPLOAD"}],
+            },
+            "contexts": [{"contextType": "RETAILER", "contextId": 1}],
+        }
+    ],
+    "primaryRetailer": {"id": "1", "ref": "sandbox", "tradingName": "Sandbox"},
+    "primaryLocation": None,
+    "language": {"value": "en_AU", "label": "English (Australia)"},
 }
 _MAX_TOKENS = 20_000
 _building = threading.Lock()
@@ -87,7 +100,7 @@ def _schema() -> GraphQLSchema:
     return schema
 
 
-def _who_asks(_source: Any, _info: GraphQLResolveInfo[Any]) -> dict[str, str]:
+def _who_asks(_source: Any, _info: GraphQLResolveInfo[Any]) -> dict[str, Any]:
     return ME
 
 
