@@ -7,13 +7,13 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from fc_connect.clock import Clock, ManualClock
-from fc_connect.fluent import Credentials, FluentClient
+from fc_connect.fluent import ClientOptions, Credentials, FluentClient
 
 SECRET = 's3cret/with+odd chars&"'
 PASSWORD = "pa55-wörd%"
@@ -139,6 +139,8 @@ class FluentServer:
 @contextmanager
 def client_of(server: FluentServer, *, clock: Clock | None = None, **options: Any) -> Iterator[FluentClient]:
     """A client of `server` on a clock that passes waits at once."""
-    settings: dict[str, Any] = {"retailer_id": "1", "auth": CREDENTIALS, **options}
+    names = {each.name for each in fields(ClientOptions)}
+    chosen = ClientOptions(**{name: options.pop(name) for name in names & set(options)})
+    settings: dict[str, Any] = {"retailer_id": "1", "auth": CREDENTIALS, "options": chosen, **options}
     with FluentClient(base_url=server.url, clock=clock or ManualClock(), **settings) as client:
         yield client

@@ -235,7 +235,7 @@ def test_a_late_401_does_not_drop_a_token_that_is_newer() -> None:
     source.token()
 
     for _ in range(4):
-        source.reject("an older one")
+        source.refused("an older one")
     source.token()
 
     assert endpoint.asked == 1

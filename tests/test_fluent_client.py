@@ -25,7 +25,7 @@ from fc_connect.errors import (
     FluentOutcomeUnknownError,
     FluentUnavailableError,
 )
-from fc_connect.fluent import Credentials, FluentClient
+from fc_connect.fluent import ClientOptions, Credentials, FluentClient
 from fc_connect.observe import correlate
 from tests.fluent_server import CREDENTIALS, PASSWORD, SECRET, FluentServer, Reply, client_of
 
@@ -158,8 +158,8 @@ def test_headers_that_trickle_meet_the_deadline() -> None:
         thread = threading.Thread(target=trickle, args=(listener,))
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        options: dict[str, Any] = {"timeout": timedelta(seconds=0.5), "max_attempts": 1}
-        with FluentClient(base_url=url, auth=CREDENTIALS, **options) as client:
+        options = ClientOptions(timeout=timedelta(seconds=0.5), max_attempts=1)
+        with FluentClient(base_url=url, auth=CREDENTIALS, options=options) as client:
             with pytest.raises(FluentUnavailableError, match=r"no whole answer within 0\.5 s"):
                 client.get_job_status("1")
             done.set()
@@ -320,9 +320,7 @@ def test_every_fault_of_the_settings_is_told_at_once() -> None:
             base_url="ftp://user:hidden@host/?q=1",
             auth=Credentials(client_id=" ", client_secret="", username="only"),
             retailer_id="",
-            timeout=timedelta(0),
-            max_attempts=0,
-            max_connections=0,
+            options=ClientOptions(timeout=timedelta(0), max_attempts=0, max_connections=0),
         )
 
     assert len(caught.value.problems) == 10
@@ -444,7 +442,11 @@ def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
     for name in ("absent.pem", "text.pem"):
         with pytest.raises(ConfigurationError, match=name):
-            FluentClient(base_url="https://fluent.example", auth=CREDENTIALS, verify=tmp_path / name)
+            FluentClient(
+                base_url="https://fluent.example",
+                auth=CREDENTIALS,
+                options=ClientOptions(verify=tmp_path / name),
+            )
 
 
 def test_a_closed_client_sends_nothing(server: FluentServer) -> None:

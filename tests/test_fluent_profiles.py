@@ -107,6 +107,6 @@ def test_a_secret_that_others_can_read_is_warned_of(home: Path, caplog: pytest.L
 
 
 def test_a_client_is_made_from_a_profile(home: Path) -> None:
-    with FluentClient.from_profile("HMDEV", retailer="hm_test", directory=home, max_attempts=1) as client:
+    with FluentClient.from_profile("HMDEV", retailer="hm_test", directory=home) as client:
         assert client.retailer_id == "7"
         assert "cl13nt" not in repr(client)

@@ -50,11 +50,11 @@ def test_a_failed_write_is_judged_by_how_far_it_got(failure: httpx.RequestError,
 
 
 @given(st.integers(1, 10_000), st.integers())
-def test_backoff_stays_between_half_the_step_and_the_cap(attempt: int, seed: int) -> None:
+def test_backoff_is_any_part_of_a_step_that_doubles_up_to_the_cap(attempt: int, seed: int) -> None:
     wait = backoff(attempt, base=timedelta(seconds=1), cap=timedelta(seconds=20), rng=Random(seed))
 
     step = min(20.0, 2.0 ** min(attempt - 1, 10))
-    assert step / 2 <= wait.total_seconds() <= step
+    assert 0 <= wait.total_seconds() <= step
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from fc_connect.clock import ManualClock, SystemClock
 from fc_connect.errors import AuthenticationError, FluentAPIError, FluentOutcomeUnknownError
-from fc_connect.fluent import Credentials, FluentClient
+from fc_connect.fluent import ClientOptions, Credentials, FluentClient
 from fc_connect.sandbox import Credentials as SandboxCredentials
 from fc_connect.sandbox import Fault, FaultKind, Sandbox
 from fc_connect.targets import BatchTarget, confirm
@@ -70,7 +70,7 @@ def test_a_batch_travels_all_the_way_and_its_rejects_come_back() -> None:
 
 
 def test_batches_sent_side_by_side_arrive_once_each() -> None:
-    with Sandbox() as sandbox, connected(sandbox, max_connections=4) as client:
+    with Sandbox() as sandbox, connected(sandbox, options=ClientOptions(max_connections=4)) as client:
         job = client.create_job("inventory")
 
         def send(number: int) -> str:

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
         JobResults,
         JobStatus,
     )
-    from fc_connect.fluent.auth import Credentials
+    from fc_connect.fluent.auth import BearerToken, Credentials, TokenProvider
     from fc_connect.fluent.classify import Classification, classify_error
     from fc_connect.fluent.client import FluentClient
     from fc_connect.fluent.cost import QueryCost, estimate_cost
     from fc_connect.fluent.events import EventReceipt
+    from fc_connect.fluent.hooks import Hooks, RequestEvent, ResponseEvent, RetryEvent
     from fc_connect.fluent.limits import MAX_BATCH_ENTITIES, check_batch_count
+    from fc_connect.fluent.options import ClientOptions
     from fc_connect.fluent.outcomes import ItemResult, ItemResults, Outcome
     from fc_connect.fluent.profiles import Profile, list_profiles, load_profile
     from fc_connect.fluent.queries import GraphQLAnswer
@@ -32,11 +34,14 @@ __all__ = [
     "BatchResult",
     "BatchStatus",
     "BatchSummary",
+    "BearerToken",
     "Classification",
+    "ClientOptions",
     "Credentials",
     "EventReceipt",
     "FluentClient",
     "GraphQLAnswer",
+    "Hooks",
     "ItemResult",
     "ItemResults",
     "Job",
@@ -45,6 +50,10 @@ __all__ = [
     "Outcome",
     "Profile",
     "QueryCost",
+    "RequestEvent",
+    "ResponseEvent",
+    "RetryEvent",
+    "TokenProvider",
     "Webhook",
     "WebhookVerifier",
     "check_batch_count",
@@ -61,11 +70,14 @@ _HOMES = {
     "BatchResult": "answers",
     "BatchStatus": "answers",
     "BatchSummary": "answers",
+    "BearerToken": "auth",
     "Classification": "classify",
+    "ClientOptions": "options",
     "Credentials": "auth",
     "EventReceipt": "events",
     "FluentClient": "client",
     "GraphQLAnswer": "queries",
+    "Hooks": "hooks",
     "ItemResult": "outcomes",
     "ItemResults": "outcomes",
     "Job": "answers",
@@ -74,6 +86,10 @@ _HOMES = {
     "Outcome": "outcomes",
     "Profile": "profiles",
     "QueryCost": "cost",
+    "RequestEvent": "hooks",
+    "ResponseEvent": "hooks",
+    "RetryEvent": "hooks",
+    "TokenProvider": "auth",
     "Webhook": "webhooks",
     "WebhookVerifier": "webhooks",
     "check_batch_count": "limits",

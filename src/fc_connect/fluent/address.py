@@ -12,8 +12,9 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from fc_connect.errors import ConfigurationError
+from fc_connect.fluent.options import DIRECT
 
-__all__ = ["check_base_url", "is_private", "path_id_problem", "proxy_for", "tls_context"]
+__all__ = ["check_base_url", "is_private", "path_id_problem", "proxy_for", "show_certificate", "tls_context"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,28 +58,36 @@ def path_id_problem(name: str, value: str) -> str | None:
     return f"{name} {value[:40]!r} isn't an id of Fluent: letters, digits and . _ : ~ - alone"
 
 
-def proxy_for(base_url: str) -> httpx.Proxy | None:
-    """Return the proxy that the environment names for `base_url` (HTTPS_PROXY, NO_PROXY and so on).
+def proxy_for(base_url: str, *, given: str | None = None) -> httpx.Proxy | None:
+    """Return the proxy at the address `given`, else the one that the environment names for `base_url`.
+
+    The environment's are HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; `direct` is for no proxy at all.
 
     Raises:
-        ConfigurationError: it names one that can't be used.
+        ConfigurationError: it can't be used.
     """
+    if given is not None:
+        return None if given == DIRECT else _proxy(given, "proxy")
     url = httpx.URL(base_url)
     if _is_loopback(url.host) or proxy_bypass(url.host):
         return None
     proxies = getproxies()
     address = proxies.get(url.scheme) or proxies.get("all")
-    if not address:
-        return None
+    return _proxy(address, f"The proxy that the environment names for {url.scheme}") if address else None
+
+
+def _proxy(address: str, what: str) -> httpx.Proxy:
     try:
         proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
     except (httpx.InvalidURL, ValueError):
         # Without the cause: its text holds the address, which may hold a password.
+        raise ConfigurationError(f"{what} isn't a URL.") from None
+    if proxy.url.scheme not in {"http", "https"} or not proxy.url.host:
         raise ConfigurationError(
-            f"The proxy that the environment names for {url.scheme} isn't a URL."
-        ) from None
-    if proxy.url.scheme not in {"http", "https"}:
-        raise ConfigurationError(f"Proxies of kind {proxy.url.scheme!r} can't be used: name an HTTP proxy.")
+            f"Proxies of kind {proxy.url.scheme!r} can't be used: name an HTTP proxy."
+            if proxy.url.host
+            else f"{what} names no host."
+        )
     return proxy
 
 
@@ -103,3 +112,21 @@ def tls_context(verify: ssl.SSLContext | Path | bool) -> ssl.SSLContext:
     if not verify:
         logger.warning("TLS certificates are not verified: whoever is in between can read the credentials")
     return httpx.create_ssl_context(verify=verify)
+
+
+def show_certificate(
+    context: ssl.SSLContext, certificate: Path, *, key: Path | None, password: str | None
+) -> None:
+    """Let `context` show a client certificate to servers that ask for one.
+
+    Raises:
+        ConfigurationError: it can't be read, or the key isn't its own.
+    """
+    try:
+        # Without a password of ours OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(certificate, key, password=password or "")
+    except (OSError, ValueError) as exc:  # also ssl.SSLError: isn't PEM, a wrong password, another's key
+        files = str(certificate) if key is None else f"{certificate} and {key}"
+        raise ConfigurationError(
+            f"{files}: aren't a client certificate and its key in PEM, or key_password is wrong: {exc}."
+        ) from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import ssl
 import threading
@@ -18,7 +19,14 @@ import httpx
 
 from fc_connect.clock import Clock, SystemClock
 from fc_connect.errors import ConfigurationError, FluentAPIError
-from fc_connect.fluent.address import check_base_url, is_private, path_id_problem, proxy_for, tls_context
+from fc_connect.fluent.address import (
+    check_base_url,
+    is_private,
+    path_id_problem,
+    proxy_for,
+    show_certificate,
+    tls_context,
+)
 from fc_connect.fluent.answers import (
     BatchReceipt,
     BatchStatus,
@@ -33,17 +41,18 @@ from fc_connect.fluent.answers import (
     read_summaries,
     text_of,
 )
-from fc_connect.fluent.auth import Credentials
+from fc_connect.fluent.auth import BearerToken, Credentials, TokenProvider
 from fc_connect.fluent.body import encoded
 from fc_connect.fluent.deadline import DeadlineTransport
 from fc_connect.fluent.events import Events
 from fc_connect.fluent.exchange import Call
-from fc_connect.fluent.http import Channel, Retries
+from fc_connect.fluent.http import Channel
 from fc_connect.fluent.limits import check_batch_count
 from fc_connect.fluent.masking import Mask
+from fc_connect.fluent.options import ClientOptions
 from fc_connect.fluent.outcomes import ItemResults
 from fc_connect.fluent.paging import gather
-from fc_connect.fluent.profiles import load_profile
+from fc_connect.fluent.profiles import load_profile, read_environment
 from fc_connect.fluent.queries import GraphQLAnswer, run_graphql
 
 if TYPE_CHECKING:  # takes longer to load than the rest, and few need it
@@ -76,17 +85,10 @@ class FluentClient:
         self,
         *,
         base_url: str,
-        auth: Credentials,
+        auth: Credentials | TokenProvider,
         retailer_id: str | None = None,
         account: str | None = None,
-        timeout: timedelta = timedelta(seconds=30),
-        connect_timeout: timedelta = timedelta(seconds=10),
-        max_attempts: int = 4,
-        max_connections: int = 16,
-        backoff: timedelta = timedelta(seconds=1),
-        max_backoff: timedelta = timedelta(seconds=20),
-        max_retry_after: timedelta = timedelta(seconds=60),
-        verify: ssl.SSLContext | Path | bool = True,
+        options: ClientOptions | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
         stop: threading.Event | None = None,
@@ -94,31 +96,18 @@ class FluentClient:
         """Check the settings; nothing is sent yet.
 
         Args:
+            auth: what to log in with, a `BearerToken` that was got elsewhere, or a provider of your own.
             account: sent as `fluent.account` where given.
-            timeout: for one exchange as a whole, however slowly it trickles; each attempt has its own.
-            max_retry_after: a Retry-After beyond it isn't waited for: the error says when to come back.
-            verify: a path names a PEM file of authorities.
+            options: time-outs, tries, limits, proxy and TLS.
             stop: once set, no wait between two attempts goes on; what was asked fails as unavailable.
 
         Raises:
             ConfigurationError: every fault of the settings.
         """
-        problems = check_base_url(base_url) + auth.problems()
-        problems += [
-            f"{name} must be more than zero"
-            for name, value in (
-                ("timeout", timeout),
-                ("connect_timeout", connect_timeout),
-                ("backoff", backoff),
-                ("max_backoff", max_backoff),
-            )
-            if value <= timedelta(0)
-        ]
-        if max_retry_after < timedelta(0):
-            problems.append("max_retry_after must not be negative")
-        for name, number in (("max_attempts", max_attempts), ("max_connections", max_connections)):
-            if number < 1:
-                problems.append(f"{name} must be at least 1, not {number}")
+        options = options or ClientOptions()
+        problems = check_base_url(base_url) + options.problems()
+        if isinstance(auth, Credentials | BearerToken):
+            problems += auth.problems()
         if retailer_id is not None and not retailer_id.strip():
             problems.append("retailer_id is empty: leave it out or give the retailer's id")
         if account is not None and not (account.isascii() and account.isprintable() and account.strip()):
@@ -132,13 +121,8 @@ class FluentClient:
         url = httpx.URL(self._base_url)
         if url.scheme == "http" and not is_private(url.host):
             logger.warning("%s is plain HTTP: credentials and records can be read on the way", self._base_url)
-        proxy = proxy_for(self._base_url)
-        if url.scheme == "http" and verify is True:
-            context = ssl.SSLContext(
-                ssl.PROTOCOL_TLS_CLIENT
-            )  # trusts nobody; reading the authorities takes 0.1 s
-        else:
-            context = tls_context(verify)
+        proxy = proxy_for(self._base_url, given=options.proxy)
+        context, proxy_context = _tls_contexts(options, url, proxy)
         headers = {"User-Agent": f"fc-connect/{_version()}"}
         if account is not None:
             headers["fluent.account"] = account
@@ -146,20 +130,16 @@ class FluentClient:
             transport=DeadlineTransport(
                 clock=clock,
                 ssl_context=context,
-                max_connections=max_connections,
+                max_connections=options.max_connections,
                 keepalive_expiry=_KEEPALIVE,
                 proxy=proxy,
+                proxy_ssl_context=proxy_context,
             ),
             base_url=self._base_url,
-            credentials=auth,
+            auth=auth,
             headers=headers,
-            mask=Mask(auth.client_secret, auth.password, proxy.auth[1] if proxy and proxy.auth else None),
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-            max_connections=max_connections,
-            retries=Retries(
-                max_attempts=max_attempts, base=backoff, cap=max_backoff, max_retry_after=max_retry_after
-            ),
+            mask=Mask(*_secrets(auth, proxy)),
+            options=options,
             clock=clock,
             rng=random or Random(),
             stop=stop,
@@ -167,24 +147,39 @@ class FluentClient:
 
     @classmethod
     def from_profile(
-        cls, name: str, *, retailer: str | None = None, directory: Path | str | None = None, **options: Any
+        cls, name: str, *, retailer: str | None = None, directory: Path | str | None = None, **settings: Any
     ) -> Self:
-        """Make a client from a profile of the Fluent CLI; `options` are those of the constructor.
+        """Make a client from a profile of the Fluent CLI; `settings` are those of the constructor, and go first.
 
         Raises:
             ConfigurationError: what the profile lacks.
         """
         profile = load_profile(name, retailer=retailer, directory=directory)
-        settings: dict[str, Any] = {
+        found: dict[str, Any] = {
             "base_url": profile.base_url,
             "auth": profile.credentials,
             "retailer_id": profile.retailer_id,
-            **options,
         }
-        return cls(**settings)
+        return cls(**{**found, **settings})
+
+    @classmethod
+    def from_env(cls, *, environ: Mapping[str, str] | None = None, **settings: Any) -> Self:
+        """Make a client from the environment; `settings` are those of the constructor, and go first.
+
+        FLUENT_BASE_URL and FLUENT_CLIENT_ID, FLUENT_CLIENT_SECRET (with FLUENT_USERNAME and FLUENT_PASSWORD to log in
+        as a user), or FLUENT_ACCESS_TOKEN in their place. FLUENT_RETAILER_ID and FLUENT_ACCOUNT where wanted. Or
+        FLUENT_PROFILE and FLUENT_RETAILER (see `from_profile`).
+
+        Raises:
+            ConfigurationError: every variable that is missing, or doesn't go with another.
+        """
+        return cls(**{**read_environment(environ), **settings})
 
     def __repr__(self) -> str:
-        return f"FluentClient(base_url={self._base_url!r}, auth={self._auth!r}, retailer_id={self._retailer_id!r})"
+        # A provider of someone else's may show its token in its own repr.
+        ours = isinstance(self._auth, Credentials | BearerToken)
+        auth = repr(self._auth) if ours else type(self._auth).__name__
+        return f"FluentClient(base_url={self._base_url!r}, auth={auth}, retailer_id={self._retailer_id!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -456,6 +451,34 @@ class FluentClient:
 
 
 _JSON_HEADERS = {"Content-Type": "application/json"}
+
+
+def _tls_contexts(
+    options: ClientOptions, url: httpx.URL, proxy: httpx.Proxy | None
+) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
+    """Return the contexts for Fluent and for a proxy that is spoken to over TLS."""
+    verify = options.verify
+    for_proxy = tls_context(verify) if proxy is not None and proxy.url.scheme == "https" else None
+    if url.scheme == "http" and verify is True and options.certificate is None:
+        # Trusts nobody; reading the authorities takes 0.1 s.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), for_proxy
+    context = tls_context(verify)
+    if options.certificate is not None:
+        show_certificate(context, options.certificate, key=options.key, password=options.key_password)
+    return context, for_proxy
+
+
+def _secrets(auth: Credentials | TokenProvider, proxy: httpx.Proxy | None) -> list[str | None]:
+    """Return what may never be said."""
+    secrets: list[str | None] = []
+    if isinstance(auth, Credentials):
+        secrets += [auth.client_secret, auth.password]
+    elif isinstance(auth, BearerToken):
+        secrets.append(auth.value)
+    if proxy is not None and proxy.auth is not None:
+        user, password = proxy.auth
+        secrets += [password, base64.b64encode(f"{user}:{password}".encode()).decode()]
+    return secrets
 
 
 def _read(path: str) -> Call:

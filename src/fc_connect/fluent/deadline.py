@@ -7,6 +7,7 @@ ever under them, so the deadline is enforced where bytes are read and written.
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -97,6 +98,7 @@ class DeadlineTransport(httpx.BaseTransport):
         max_connections: int,
         keepalive_expiry: timedelta,
         proxy: httpx.Proxy | None = None,
+        proxy_ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._clock = clock
         self._deadline = _Deadline()
@@ -107,7 +109,7 @@ class DeadlineTransport(httpx.BaseTransport):
             "max_connections": max_connections,
             "max_keepalive_connections": max_connections,
             "keepalive_expiry": keepalive_expiry.total_seconds(),
-            "network_backend": _Network(httpcore.SyncBackend(), self._bounded, self._demand),
+            "network_backend": _Network(httpcore.SyncBackend(), self._bounded, self._demand, clock),
         }
         self._pool: httpcore.ConnectionPool
         if proxy is None:
@@ -117,6 +119,7 @@ class DeadlineTransport(httpx.BaseTransport):
                 proxy_url=str(proxy.url),
                 proxy_auth=proxy.raw_auth,
                 proxy_headers=proxy.headers.raw,
+                proxy_ssl_context=proxy_ssl_context,
                 **options,
             )
 
@@ -185,8 +188,11 @@ class _Body(httpx.SyncByteStream):
 class _Network(httpcore.NetworkBackend):
     """Opens connections whose reads and writes keep to the deadline."""
 
-    def __init__(self, inner: httpcore.NetworkBackend, bounded: _Bounded, demand: _Demand) -> None:
+    def __init__(
+        self, inner: httpcore.NetworkBackend, bounded: _Bounded, demand: _Demand, clock: Clock
+    ) -> None:
         self._inner = inner
+        self._clock = clock
         self._bounded = bounded
         self._demand = demand
 
@@ -199,8 +205,25 @@ class _Network(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         timeout = _left(self._bounded(timeout), httpcore.ConnectTimeout)
-        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _Stream(stream, self._bounded, self._demand)
+        until = None if timeout is None else self._clock.monotonic() + timeout
+        addresses = _addresses(host, port)
+        for waiting in range(len(addresses), 0, -1):
+            # Any of a name's addresses may be one that never answers: none may eat up the time of those after it.
+            left = None if until is None else (until - self._clock.monotonic()) / waiting
+            try:
+                stream = self._inner.connect_tcp(
+                    addresses[-waiting],
+                    port,
+                    _left(left, httpcore.ConnectTimeout),
+                    local_address,
+                    socket_options,
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if waiting == 1:
+                    raise
+            else:
+                return _Stream(stream, self._bounded, self._demand)
+        raise httpcore.ConnectError("the name of the server has no address")
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
@@ -232,6 +255,14 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        raise httpcore.ConnectError(str(exc)) from exc
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def _left(seconds: float | None, late: type[Exception]) -> float | None:

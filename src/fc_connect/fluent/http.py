@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import random
 import re
@@ -16,12 +17,22 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from fc_connect.clock import Clock
-from fc_connect.errors import AuthenticationError, FluentAPIError, FluentUnavailableError
+from fc_connect.errors import AuthenticationError, FCConnectError, FluentAPIError, FluentUnavailableError
 from fc_connect.faults import point
-from fc_connect.fluent.auth import Credentials, Grant, TokenSource, read_grant
+from fc_connect.fluent.auth import (
+    Credentials,
+    Grant,
+    TokenProvider,
+    TokenSource,
+    is_header_safe,
+    read_grant,
+)
 from fc_connect.fluent.deadline import DeadlineTransport
 from fc_connect.fluent.exchange import Answer, Call
+from fc_connect.fluent.hooks import RequestEvent, ResponseEvent, RetryEvent, Teller
 from fc_connect.fluent.masking import Mask
+from fc_connect.fluent.options import ClientOptions
+from fc_connect.fluent.pace import Rate, RetryBudget, Slots
 from fc_connect.fluent.retry import (
     Verdict,
     backoff,
@@ -33,25 +44,36 @@ from fc_connect.fluent.retry import (
 from fc_connect.fluent.wording import Wording, in_words
 from fc_connect.observe import current_correlation_id
 
-__all__ = ["Channel", "Retries"]
+__all__ = ["Channel"]
 
 logger = logging.getLogger(__name__)
 
 # Bytes, unpacked. A page of 5,000 results takes a few MiB; as objects an answer takes up to 20 times its size.
 _MAX_ANSWER = 16 * 1024 * 1024
 _RENEWALS = 2
+_PUSHED_BACK = {429, 503}
+_WORTH_PACKING = 1024  # bytes: below, a packed body isn't much smaller
 _REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "x-amz-cf-id")
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
-    """How often and how patiently to try."""
+class _Until(threading.local):
+    """When the call that this thread is in must be over; None outside of one."""
 
-    max_attempts: int
-    base: timedelta
-    cap: timedelta
-    max_retry_after: timedelta
+    at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Try:
+    """One exchange of a call, and what came of it."""
+
+    event: RequestEvent
+    answer: Answer | None = None
+    failure: httpx.RequestError | None = None
+
+    @property
+    def request_id(self) -> str:
+        return self.event.request_id
 
 
 class Channel:
@@ -62,37 +84,42 @@ class Channel:
         *,
         transport: DeadlineTransport,
         base_url: str,
-        credentials: Credentials,
+        auth: Credentials | TokenProvider,
         headers: Mapping[str, str],
         mask: Mask,
-        timeout: timedelta,
-        connect_timeout: timedelta,
-        max_connections: int,
-        retries: Retries,
+        options: ClientOptions,
         clock: Clock,
         rng: random.Random,
         stop: threading.Event | None,
     ) -> None:
         self._transport = transport
-        self._timeout = timeout
-        self._retries = retries
+        self._options = options
         self._clock = clock
         self._rng = rng
         self._stop = stop
         self._mask = mask
-        self.wording = Wording(mask=mask, timeout=timeout, clock=clock)
-        self._slots = threading.BoundedSemaphore(max_connections)
-        seconds = timeout.total_seconds()
+        self.wording = Wording(mask=mask, timeout=options.timeout, clock=clock)
+        self._slots = Slots(options.max_connections)
+        self._rate = Rate(options.requests_per_second, clock=clock)
+        self._budget = RetryBudget(options.retry_budget, clock=clock)
+        self._teller = Teller(options.hooks)
+        self._until = _Until()
+        self._packs = options.compress
+        self._host = httpx.URL(base_url).host
         self._http = httpx.Client(
             base_url=base_url,
             transport=transport,
             headers=headers,
-            timeout=httpx.Timeout(seconds, connect=min(seconds, connect_timeout.total_seconds())),
+            timeout=_timeout(options),
             follow_redirects=False,  # a redirect would carry the token to another host
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
         )
-        self.tokens = TokenSource(credentials, request=self._request_token, clock=clock)
+        self.tokens: TokenProvider = (
+            TokenSource(auth, request=self._request_token, clock=clock, left=self._left)
+            if isinstance(auth, Credentials)
+            else auth
+        )
 
     def close(self) -> None:
         """Close all connections."""
@@ -109,41 +136,51 @@ class Channel:
         """
         if self._http.is_closed:
             raise FluentUnavailableError(f"{call}: the client is closed; nothing was sent. Make another.")
+        with self._bounded():
+            return self._send(call)
+
+    def _send(self, call: Call) -> Answer:
+        call_id = str(uuid.uuid4())
         attempt = 1
-        renewals = 0
+        refused: dict[str, _Try] = {}  # tokens that met a 401 in this call
         while True:
-            token = self.tokens.token() if call.authorised else None
-            request_id = str(uuid.uuid4())
-            answer: Answer | None = None
-            failure: httpx.RequestError | None = None
-            with self._slot(call):
-                try:
-                    answer = self._exchange(call, token=token, request_id=request_id)
-                except httpx.RequestError as exc:
-                    failure = exc
+            token = self._token(call) if call.authorised else None
+            if token is not None and token in refused:  # there is no other
+                raise self.wording.refused(call, _answer_of(refused[token]))
+            tried = self._try(call, call_id, attempt, token=token)
+            answer, failure = tried.answer, tried.failure
             if answer is not None:
                 verdict = judge_status(answer.status, writes=call.writes)
+                if verdict is Verdict.DONE:
+                    self._budget.earn()
+                    return answer
+                if answer.status == 415 and self._packs:
+                    logger.info(
+                        "%s: packed bodies aren't taken here; they are sent as they are from now on", call
+                    )
+                    self._packs = False
+                    continue
             else:
                 assert failure is not None  # noqa: S101 - one of the two is there
                 verdict = judge_failure(failure, writes=call.writes)
-            if answer is not None and verdict is Verdict.DONE:
-                return answer
-            if verdict is Verdict.RENEW and token is not None and renewals < _RENEWALS:
-                renewals += 1
-                logger.info("%s: token not accepted, renewing it", call)
-                self.tokens.reject(token, login_again=renewals > 1)
+            if verdict is Verdict.RENEW and token is not None and len(refused) < _RENEWALS:
+                refused[token] = tried
+                logger.info("%s: token not accepted, asking for another", call)
+                self.tokens.refused(token)
                 continue
             if verdict is not Verdict.AGAIN:
-                raise self.wording.final(call, verdict, answer, failure, request_id) from failure
-            wait = self._wait_before_next(call, attempt, answer, failure, request_id)
+                raise self.wording.final(call, verdict, answer, failure, tried.request_id) from failure
+            wait = self._wait_before_next(call, attempt, tried)
+            reason = self.wording.reason(answer, failure)
             logger.warning(
                 "%s: attempt %d of %d failed (%s), next in %.1f s",
                 call,
                 attempt,
-                self._retries.max_attempts,
-                self.wording.reason(answer, failure),
+                self._options.max_attempts,
+                reason,
                 wait.total_seconds(),
             )
+            self._teller.retry(RetryEvent(request=tried.event, wait=wait, reason=reason))
             self._pause(call, wait)
             attempt += 1
 
@@ -153,10 +190,11 @@ class Channel:
         Raises:
             FluentUnavailableError: told to stop meanwhile.
         """
+        options = self._options
         least = at_least or timedelta(0)
-        if attempt >= self._retries.max_attempts or least > self._retries.max_retry_after:
+        if attempt >= options.max_attempts or least > options.max_retry_after or not self._budget.spend():
             return False
-        wait = backoff(attempt, base=self._retries.base, cap=self._retries.cap, rng=self._rng)
+        wait = backoff(attempt, base=options.backoff, cap=options.max_backoff, rng=self._rng)
         wait = least + self._rng.uniform(0, 0.25) * wait if least else wait
         logger.warning(
             "%s: its answer holds an error that passes; again in %.1f s", call, wait.total_seconds()
@@ -165,29 +203,132 @@ class Channel:
         return True
 
     @contextmanager
-    def _slot(self, call: Call) -> Iterator[None]:
-        # Waited for before the deadline starts: a write must not run out of time because others were slow.
-        if not self._slots.acquire(timeout=self._timeout.total_seconds()):
-            raise FluentUnavailableError(
-                f"{call}: no free connection within {in_words(self._timeout)}; nothing was sent. "
-                "Raise max_connections, or send from fewer threads."
-            )
+    def _bounded(self) -> Iterator[None]:
+        """Let the block take `total_timeout` at most; a login inside a call has what is left of that."""
+        outer = self._until.at
+        mine = self._clock.monotonic() + self._options.total_timeout.total_seconds()
+        self._until.at = mine if outer is None else min(outer, mine)
         try:
             yield
         finally:
-            self._slots.release()
+            self._until.at = outer
 
-    def _exchange(self, call: Call, *, token: str | None, request_id: str) -> Answer:
-        headers = {**call.headers, "X-Request-ID": request_id, "Accept": "application/json"}
-        correlation_id = current_correlation_id()
-        if correlation_id is not None and _HEADER_SAFE.fullmatch(correlation_id):
-            headers["X-Correlation-ID"] = correlation_id
+    def _left(self) -> timedelta:
+        """Return what is left of this call's time, at least nothing."""
+        if self._until.at is None:
+            return self._options.total_timeout
+        return timedelta(seconds=max(0.0, self._until.at - self._clock.monotonic()))
+
+    def _token(self, call: Call) -> str:
+        try:
+            token = self.tokens.token()
+        except FCConnectError:
+            raise
+        except Exception as exc:  # noqa: BLE001 (a provider is anyone's code)
+            # Without the cause: its text may hold what it failed to log in with.
+            said = self._mask.text(f"{type(exc).__name__}: {exc}", limit=300)
+            raise AuthenticationError(
+                f"{call}: the token provider failed, and nothing was sent: {said}. Mend it, or let it raise "
+                "FluentUnavailableError where it may work later."
+            ) from None
+        if not is_header_safe(token):
+            raise AuthenticationError(
+                f"{call}: the token provider gave what no header can hold, and nothing was sent: a token is text of "
+                "one line, without spaces."
+            )
+        self._mask.add_token(token)
+        return token
+
+    def _try(self, call: Call, call_id: str, attempt: int, *, token: str | None) -> _Try:
+        """Wait for the turn of `call`, then send it once."""
+        # Both before the deadline of the exchange starts: a write must not run out of time because others were slow.
+        turn = self._rate.reserve(within=self._left())
+        if turn is None:
+            raise FluentUnavailableError(
+                f"{call}: its turn would come after {in_words(self._options.total_timeout)}; nothing was sent. Raise "
+                "requests_per_second or total_timeout, or send from fewer threads."
+            )
+        if turn:
+            self._pause(call, turn)
+        ticket = self._slots.acquire(timeout=min(self._left(), self._options.total_timeout))
+        if ticket is None:
+            raise FluentUnavailableError(
+                f"{call}: no free connection within {in_words(self._options.total_timeout)}; nothing was sent. "
+                "Raise max_connections, or send from fewer threads."
+            )
+        event = RequestEvent(
+            call_id=call_id,
+            request_id=str(uuid.uuid4()),
+            correlation_id=_correlation_id(),
+            attempt=attempt,
+            method=call.method,
+            host=self._host,
+            path=call.path,
+            writes=call.writes,
+            body_bytes=len(call.body or b""),
+        )
+        tried = _Try(event=event)
+        try:
+            traced = self._teller.request(event)
+            began = self._clock.monotonic()
+            kind: str | None = "interrupted"
+            try:
+                tried.answer = self._exchange(call, token=token, event=event, traced=traced)
+                kind = None
+            except httpx.RequestError as exc:
+                tried.failure = self._masked(exc)
+                kind = type(exc).__name__
+            finally:
+                self._tell_end(tried, began, kind)
+        finally:
+            status = None if tried.answer is None else tried.answer.status
+            self._slots.release(ticket, is_answered=status is not None, is_pushed_back=status in _PUSHED_BACK)
+        return tried
+
+    def _tell_end(self, tried: _Try, began: float, kind: str | None) -> None:
+        answer = tried.answer
+        self._teller.response(
+            ResponseEvent(
+                request=tried.event,
+                duration=timedelta(seconds=self._clock.monotonic() - began),
+                status=None if answer is None else answer.status,
+                request_id=tried.request_id if answer is None else answer.request_id,
+                body_bytes=0 if answer is None else len(answer.content),
+                error=kind,
+            )
+        )
+
+    def _masked(self, failure: httpx.RequestError) -> httpx.RequestError:
+        """Return `failure` without secrets: what it came from may quote the server, and its request holds the token."""
+        return type(failure)(self._mask.text(str(failure), limit=1000)).with_traceback(failure.__traceback__)
+
+    def _exchange(
+        self, call: Call, *, token: str | None, event: RequestEvent, traced: Mapping[str, str]
+    ) -> Answer:
+        headers = {
+            **call.headers,
+            **traced,
+            "X-Request-ID": event.request_id,
+            "Accept": "application/json",
+        }
+        if event.correlation_id is not None:
+            headers["X-Correlation-ID"] = event.correlation_id
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
+        body = call.body
+        if self._packs and call.authorised and body is not None and len(body) >= _WORTH_PACKING:
+            body = gzip.compress(body, compresslevel=6, mtime=0)
+            headers["Content-Encoding"] = "gzip"
         request = self._http.build_request(
-            call.method, call.path, content=call.body, params=call.query, headers=headers
+            call.method, call.path, content=body, params=call.query, headers=headers
         )
-        with self._transport.within(self._timeout, demand=call.demand):
+        left = self._left()
+        if not left:
+            raise FluentUnavailableError(
+                f"{call}: its {in_words(self._options.total_timeout)} were over before it could be sent; nothing was "
+                "done. Raise total_timeout, or send from fewer threads."
+            )
+        with self._transport.within(min(left, self._options.timeout), demand=call.demand):
             point("http.request")
             response = self._http.send(request, stream=True)
             point("http.sent")
@@ -197,7 +338,7 @@ class Channel:
                 response.close()
         point("http.answered")
         named = next(
-            (response.headers[n] for n in _REQUEST_ID_HEADERS if response.headers.get(n)), request_id
+            (response.headers[n] for n in _REQUEST_ID_HEADERS if response.headers.get(n)), event.request_id
         )
         return Answer(
             status=response.status_code,
@@ -253,22 +394,24 @@ class Channel:
                 return grant
         raise self.wording.unusable(call, answer, "it holds no access_token")
 
-    def _wait_before_next(
-        self,
-        call: Call,
-        attempt: int,
-        answer: Answer | None,
-        failure: httpx.RequestError | None,
-        request_id: str,
-    ) -> timedelta:
-        asked = self._retry_after(answer)
-        if attempt >= self._retries.max_attempts or (asked or timedelta(0)) > self._retries.max_retry_after:
-            raise self.wording.unavailable(call, attempt, answer, failure, request_id, asked) from failure
-        wait = backoff(attempt, base=self._retries.base, cap=self._retries.cap, rng=self._rng)
-        if asked is None:
-            return wait
-        # A little later than asked for, so that those who were told the same don't return together.
-        return asked + self._rng.uniform(0, 0.25) * min(wait, timedelta(seconds=1))
+    def _wait_before_next(self, call: Call, attempt: int, tried: _Try) -> timedelta:
+        options = self._options
+        asked = self._retry_after(tried.answer)
+        wait = backoff(attempt, base=options.backoff, cap=options.max_backoff, rng=self._rng)
+        if asked is not None:
+            # A little later than asked for, so that those who were told the same don't return together.
+            wait = asked + self._rng.uniform(0, 0.25) * min(wait, timedelta(seconds=1))
+        if (
+            attempt >= options.max_attempts
+            or (asked or timedelta(0)) > options.max_retry_after
+            or wait >= self._left()
+            # A wait that the server asked for adds nothing to its load.
+            or (asked is None and not self._budget.spend())
+        ):
+            raise self.wording.unavailable(
+                call, attempt, tried.answer, tried.failure, tried.request_id, asked
+            ) from tried.failure
+        return wait
 
     def _retry_after(self, answer: Answer | None) -> timedelta | None:
         if answer is None:
@@ -282,3 +425,22 @@ class Channel:
             self._clock.sleep(wait)
         elif self._clock.wait(self._stop, wait):
             raise FluentUnavailableError(f"{call}: stopped while waiting to send it again; nothing was done.")
+
+
+def _timeout(options: ClientOptions) -> httpx.Timeout:
+    whole = options.timeout
+    return httpx.Timeout(
+        whole.total_seconds(),
+        connect=min(whole, options.connect_timeout).total_seconds(),
+        read=min(whole, options.read_timeout or whole).total_seconds(),
+    )
+
+
+def _correlation_id() -> str | None:
+    found = current_correlation_id()
+    return found if found is not None and _HEADER_SAFE.fullmatch(found) else None
+
+
+def _answer_of(tried: _Try) -> Answer:
+    assert tried.answer is not None  # noqa: S101 - a 401 is an answer
+    return tried.answer

@@ -1,4 +1,7 @@
-"""Profiles of the Fluent CLI: `<directory>/<PROFILE>/{profile,retailer.<REF>,user.<name>}.json`."""
+"""Accounts that are set up outside of the program: profiles of the Fluent CLI, and environment variables.
+
+A profile is `<directory>/<PROFILE>/{profile,retailer.<REF>,user.<name>}.json`.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ import logging
 import os
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fc_connect.errors import ConfigurationError
-from fc_connect.fluent.auth import Credentials
+from fc_connect.fluent.auth import BearerToken, Credentials
 
-__all__ = ["Profile", "list_profiles", "load_profile"]
+__all__ = ["Profile", "list_profiles", "load_profile", "read_environment"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,8 @@ class Profile:
     credentials: Credentials
     retailer_id: str | None
     """None where no retailer was asked for."""
+    retailers: tuple[str, ...] = ()
+    """Refs of the retailers that the profile knows, sorted."""
 
     @property
     def account(self) -> str:
@@ -85,7 +91,70 @@ def load_profile(name: str, *, retailer: str | None = None, directory: Path | st
             client_id=client_id, client_secret=client_secret, username=username, password=password
         ),
         retailer_id=retailer_id,
+        retailers=tuple(_retailers(folder)),
     )
+
+
+def read_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return what the environment says about an account, as settings of `FluentClient`; see its `from_env`.
+
+    Raises:
+        ConfigurationError: every variable that is missing, or doesn't go with another.
+    """
+    given = {name: value.strip() for name, value in (os.environ if environ is None else environ).items()}
+    given = {name: value for name, value in given.items() if name.startswith("FLUENT_") and value}
+    problems: list[str] = []
+    settings: dict[str, Any] = {"retailer_id": given.get("FLUENT_RETAILER_ID")}
+    if "FLUENT_ACCOUNT" in given:
+        settings["account"] = given["FLUENT_ACCOUNT"]
+    if "FLUENT_PROFILE" in given:
+        problems = [
+            f"{name} can't be used together with FLUENT_PROFILE: the profile says it"
+            for name in ("FLUENT_BASE_URL", *_LOGIN, "FLUENT_ACCESS_TOKEN")
+            if name in given
+        ]
+        if not problems:
+            retailer = given.get("FLUENT_RETAILER")
+            profile = load_profile(
+                given["FLUENT_PROFILE"], retailer=retailer, directory=given.get("FLUENT_PROFILE_DIR")
+            )
+            settings |= {"base_url": profile.base_url, "auth": profile.credentials}
+            settings["retailer_id"] = settings["retailer_id"] or profile.retailer_id
+            return settings
+    else:
+        problems += _missing(given)
+    if problems:
+        raise ConfigurationError(
+            "The environment doesn't say which Fluent account to use:", problems=problems
+        )
+    settings["base_url"] = given["FLUENT_BASE_URL"]
+    if token := given.get("FLUENT_ACCESS_TOKEN"):
+        return {**settings, "auth": BearerToken(token)}
+    client_id, client_secret, username, password = (given.get(name) for name in _LOGIN)
+    return {
+        **settings,
+        "auth": Credentials(
+            client_id=client_id or "", client_secret=client_secret or "", username=username, password=password
+        ),
+    }
+
+
+_LOGIN = ("FLUENT_CLIENT_ID", "FLUENT_CLIENT_SECRET", "FLUENT_USERNAME", "FLUENT_PASSWORD")
+
+
+def _missing(given: Mapping[str, str]) -> list[str]:
+    needed = ["FLUENT_BASE_URL"]
+    if "FLUENT_ACCESS_TOKEN" in given:
+        both = [f"{name} can't be used together with FLUENT_ACCESS_TOKEN" for name in _LOGIN if name in given]
+    else:
+        both = []
+        needed += ["FLUENT_CLIENT_ID", "FLUENT_CLIENT_SECRET"]
+        if ("FLUENT_USERNAME" in given) != ("FLUENT_PASSWORD" in given):
+            needed += ["FLUENT_USERNAME", "FLUENT_PASSWORD"]
+    missing = [f"{name} is missing or empty" for name in needed if name not in given]
+    if len(missing) >= 3 and "FLUENT_CLIENT_ID" not in given:
+        missing.append("or name a profile of the Fluent CLI: FLUENT_PROFILE")
+    return both + missing
 
 
 def _is_file(path: Path) -> bool:
@@ -112,10 +181,14 @@ def _available(base: Path) -> str:
     )
 
 
+def _retailers(folder: Path) -> list[str]:
+    return sorted(p.name[len("retailer.") : -len(".json")] for p in folder.glob("retailer.*.json"))
+
+
 def _retailer(folder: Path, ref: str, problems: list[str]) -> tuple[str | None, str | None]:
     path = folder / f"retailer.{ref}.json"
     if not _NAME.fullmatch(ref) or not _is_file(path):
-        known = sorted(p.name[len("retailer.") : -len(".json")] for p in folder.glob("retailer.*.json"))
+        known = _retailers(folder)
         listed = f"available: {', '.join(known)}" if known else "the profile has none"
         problems.append(f"there is no retailer {ref!r}; {listed}")
         return None, None

@@ -66,12 +66,13 @@ def judge_failure(failure: httpx.RequestError, *, writes: bool) -> Verdict:
 
 
 def backoff(attempt: int, *, base: timedelta, cap: timedelta, rng: random.Random) -> timedelta:
-    """Return how long to wait after the `attempt`-th failure (1-based): doubling, capped, jittered.
+    """Return how long to wait after the `attempt`-th failure (1-based): any part of a step that doubles up to `cap`.
 
-    Between half and the whole of the step, so that waiters part without anyone coming back at once.
+    "Full jitter": of all ways to part those who failed together, it asks the least of a server that is struggling
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
     step = min(cap.total_seconds(), base.total_seconds() * 2 ** min(attempt - 1, 30))
-    return timedelta(seconds=step * rng.uniform(0.5, 1.0))
+    return timedelta(seconds=rng.uniform(0, step))
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from fc_connect.clock import Clock
-from fc_connect.fluent import Credentials, FluentClient
+from fc_connect.fluent import ClientOptions, Credentials, FluentClient
 from fc_connect.pipeline.config import PipelineConfig
 from fc_connect.sources import Source, open_source
 
@@ -34,10 +34,22 @@ def open_client(
         ConfigurationError: what the profile or the settings lack.
     """
     fluent = config.fluent
+    ca_file, proxy = fluent.ca_file, _revealed(fluent.proxy)
     options: dict[str, Any] = {
-        "timeout": fluent.timeout,
-        "max_attempts": fluent.max_attempts,
-        "max_connections": config.target.batch.concurrency + 4,
+        "options": ClientOptions(
+            timeout=fluent.timeout,
+            connect_timeout=fluent.connect_timeout,
+            total_timeout=fluent.total_timeout,
+            max_attempts=fluent.max_attempts,
+            max_connections=config.target.batch.concurrency + 4,
+            requests_per_second=fluent.requests_per_second,
+            proxy=proxy,
+            verify=True if ca_file is None else ca_file,
+            certificate=fluent.client_certificate,
+            key=fluent.client_key,
+            key_password=_revealed(fluent.client_key_password),
+            compress=fluent.compress,
+        ),
         "account": fluent.account,
         "clock": clock,
         "random": random_source,

@@ -149,8 +149,26 @@ class FluentConfig(Section):
     """Sent as `fluent.account` where given."""
     timeout: Annotated[Duration, more_than_zero] = timedelta(seconds=30)
     """For one request and its answer."""
+    connect_timeout: Annotated[Duration, more_than_zero] = timedelta(seconds=10)
+    """Until there is a connection."""
+    total_timeout: Annotated[Duration, more_than_zero] = timedelta(minutes=5)
+    """For a call as a whole: login, every attempt and every wait."""
     max_attempts: Annotated[Count, Field(ge=1, le=100)] = 4
     """Of a request that certainly did nothing."""
+    requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Of this process, evenly spread; without it as many as there are."""
+    proxy: Secret | None = None
+    """Address of an HTTP proxy, or `direct` for none; without it HTTPS_PROXY and NO_PROXY say."""
+    ca_file: LocalPath | None = None
+    """PEM file of the authorities to trust, in the place of the usual ones."""
+    client_certificate: LocalPath | None = None
+    """PEM file of a client certificate."""
+    client_key: LocalPath | None = None
+    """PEM file of its key, where the certificate's doesn't hold it."""
+    client_key_password: Secret | None = None
+    """Of the key."""
+    compress: Flag = False
+    """Pack bodies with gzip."""
 
     @classmethod
     def faults(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
