@@ -13,6 +13,7 @@ from fc_connect.cli.demo import demo
 from fc_connect.cli.init import init
 from fc_connect.cli.mapping import mapping
 from fc_connect.cli.options import Settings, say
+from fc_connect.cli.profiles import profiles
 from fc_connect.cli.prove import prove
 from fc_connect.cli.run import run
 from fc_connect.cli.sandbox import sandbox
@@ -65,7 +66,7 @@ def cli(context: click.Context, log_level: str, log_format: str, debug: bool) ->
     context.obj.apply()
 
 
-for command in (init, demo, run, preview, check, state, mapping, schema, sandbox, prove):
+for command in (init, demo, run, preview, check, state, mapping, schema, profiles, sandbox, prove):
     cli.add_command(command)
 
 
