@@ -89,7 +89,14 @@ def test_one_that_fails_does_not_keep_the_others_from_being_told(shop: Shop) -> 
 
         found = checked(shop)
 
-    assert [name for name, each in found.items() if not each.is_ok] == ["source", "fluent"]
+    assert [name for name, each in found.items() if not each.is_ok] == [
+        "source",
+        "entities",
+        "fluent",
+        "user",
+        "retailer",
+    ]
+    assert found["entities"].detail == "not looked at: mend `source` first"
     assert "elsewhere" in found["source"].detail
     assert "Check base_url, the network" in found["fluent"].detail
 

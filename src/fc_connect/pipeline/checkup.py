@@ -189,6 +189,8 @@ def _of_source(pipeline: Pipeline) -> Iterator[Check]:
             yield from _one("source", lambda: _readable(pipeline, source))
     except FCConnectError as exc:
         yield Check(name="source", is_ok=False, detail=_told(exc))
+        for name in (["archive"] if moves else []) + ["entities"]:
+            yield Check(name=name, is_ok=False, detail="not looked at: mend `source` first")
         return
     yield from _one("entities", lambda: _entities(pipeline))
 
@@ -270,6 +272,8 @@ class _Fluent:
                 yield from _one("retailer", lambda: _retailer(client, me))
         except FCConnectError as exc:
             yield Check(name="fluent", is_ok=False, detail=_told(exc))
+            for name in ("user", "retailer"):
+                yield Check(name=name, is_ok=False, detail="not looked at: mend `fluent` first")
 
 
 def _me(client: FluentClient) -> tuple[dict[str, Any], bool]:
