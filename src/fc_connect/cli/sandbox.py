@@ -27,6 +27,18 @@ __all__ = ["sandbox"]
 )
 @click.option("--hide-batches", is_flag=True, help="Don't list a job's batches, as some accounts don't.")
 @click.option("--preprocessing", is_flag=True, help="Drop records that change nothing, as some accounts do.")
+@click.option(
+    "--webhook",
+    "webhooks",
+    multiple=True,
+    metavar="NAME=URL",
+    help="Send a signed webhook there for each event of that name (*: every event).",
+)
+@click.option(
+    "--webhook-key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="RSA private key (PEM) that signs them; without it one is made.",
+)
 def sandbox(
     port: int,
     host: str,
@@ -34,6 +46,8 @@ def sandbox(
     processing_time: float,
     hide_batches: bool,
     preprocessing: bool,
+    webhooks: tuple[str, ...],
+    webhook_key: Path | None,
 ) -> int:
     """Run the Fluent API on this machine, for trials and tests: jobs, batches, a log, faults on demand.
 
@@ -43,7 +57,12 @@ def sandbox(
     Examples:
       fc-connect sandbox
       fc-connect sandbox --port 9000 --database sandbox.db
+      fc-connect sandbox --webhook OrderCreated=http://127.0.0.1:8490/webhooks/orders
     """
+    urls: dict[str, list[str]] = {}
+    for each in webhooks:
+        name, _, url = each.partition("=")
+        urls.setdefault(name, []).append(url)
     serve(
         port=port,
         host=host,
@@ -51,6 +70,8 @@ def sandbox(
         processing_time=timedelta(seconds=processing_time),
         list_batches=not hide_batches,
         preprocessing=preprocessing,
+        webhooks=urls,
+        webhook_key=None if webhook_key is None else webhook_key.read_bytes(),
         announce=click.echo,
     )
     return 0

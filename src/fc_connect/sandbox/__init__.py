@@ -16,8 +16,10 @@ from fc_connect.sandbox.records import (
     RequestRecord,
     StockKey,
     StockLevel,
+    WebhookAttempt,
 )
 from fc_connect.sandbox.validation import MAX_ENTITIES
+from fc_connect.sandbox.webhooks import WebhookFault, WebhookFaultKind
 
 __all__ = [
     "MAX_ENTITIES",
@@ -38,5 +40,8 @@ __all__ = [
     "SandboxLog",
     "StockKey",
     "StockLevel",
+    "WebhookAttempt",
+    "WebhookFault",
+    "WebhookFaultKind",
     "serve",
 ]

@@ -19,7 +19,7 @@ from fc_connect.sandbox.auth import TokenIssuer
 from fc_connect.sandbox.events import EventDesk
 from fc_connect.sandbox.exchange import Answer, RefusedError, Request, answer
 from fc_connect.sandbox.query import page
-from fc_connect.sandbox.records import BatchRecord, JobRecord
+from fc_connect.sandbox.records import BatchRecord, EventRecord, JobRecord
 from fc_connect.sandbox.store import JobTally, SandboxStore, StoredBatch
 from fc_connect.sandbox.validation import MAX_ENTITIES, check_batch, parse_json
 
@@ -47,6 +47,7 @@ class FluentAPI:
         max_graphql_bytes: int,
         event_outcomes: Mapping[str, str],
         unchanged: Unchanged | None,
+        announce: Callable[[EventRecord], None],
     ) -> None:
         self._store = store
         self._tokens = tokens
@@ -56,7 +57,7 @@ class FluentAPI:
         self._actions = actions
         self._max_graphql_bytes = max_graphql_bytes
         self._unchanged = unchanged
-        self._events = EventDesk(store, outcomes=event_outcomes, page_size=page_size)
+        self._events = EventDesk(store, outcomes=event_outcomes, page_size=page_size, announce=announce)
         job, event = r"/api/v4\.1/job", r"/api/v4\.1/event"
         self._routes: list[tuple[re.Pattern[str], dict[str, Call]]] = [
             (re.compile(job), {"POST": self._create_job}),

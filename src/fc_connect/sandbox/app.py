@@ -32,10 +32,14 @@ from fc_connect.sandbox.records import (
     RequestRecord,
     StockKey,
     StockLevel,
+    WebhookAttempt,
 )
 from fc_connect.sandbox.server import SandboxServer
+from fc_connect.sandbox.signing import SigningKey
 from fc_connect.sandbox.store import SandboxStore
 from fc_connect.sandbox.validation import ACTIONS
+from fc_connect.sandbox.webhook_log import WebhookStore
+from fc_connect.sandbox.webhooks import ATTEMPT_TIMEOUT, RETRY_PAUSES, WebhookFault, WebhookSender
 
 __all__ = ["Sandbox", "serve"]
 
@@ -69,6 +73,11 @@ class Sandbox:
             and status are those known already is dropped, which its result says, unless the job's
             `meta.preprocessing` is `skip`. It counts as delivered all the same.
         clock: what time it is, until somebody moves it.
+        webhooks: where webhooks go, one URL or several by the name of the event; `*` is for every event.
+        webhook_key: RSA private key in PEM that signs them; without one the sandbox makes its own, and keeps it in
+            the database.
+        webhook_pauses: before each further attempt, where the receiver fails (5xx) or doesn't answer.
+        webhook_timeout: how long the receiver has for its answer.
     """
 
     def __init__(
@@ -85,6 +94,10 @@ class Sandbox:
         actions: Sequence[str] = ACTIONS,
         event_outcomes: Mapping[str, str] | None = None,
         preprocessing: bool = False,
+        webhooks: Mapping[str, str | Sequence[str]] | None = None,
+        webhook_key: str | bytes | None = None,
+        webhook_pauses: Sequence[timedelta] = RETRY_PAUSES,
+        webhook_timeout: timedelta = ATTEMPT_TIMEOUT,
         clock: SandboxClock = system_clock,
     ) -> None:
         if isinstance(credentials, Credentials):
@@ -105,6 +118,12 @@ class Sandbox:
             raise ConfigurationError(f"event_outcomes knows {', '.join(OUTCOMES)}, not {', '.join(unknown)}.")
         self._clock = MovableClock(clock)
         self._preprocessing = preprocessing
+        self._webhook_urls = dict(webhooks or {})
+        self._webhook_key = None if webhook_key is None else SigningKey.from_pem(webhook_key)
+        self._webhook_pauses = tuple(webhook_pauses)
+        self._webhook_timeout = webhook_timeout
+        self._webhooks: WebhookSender | None = None
+        self._webhook_store: WebhookStore | None = None
         self._tokens = TokenIssuer(credentials=credentials or (), lifetime=token_lifetime)
         self._faults = FaultPlan()
         self._server: SandboxServer | None = None
@@ -147,7 +166,20 @@ class Sandbox:
             store = SandboxStore(path)
             try:
                 log = SandboxLog(path)
-                self._server = self._listen(store, log)
+                webhook_store = WebhookStore(path)
+                try:
+                    webhooks = WebhookSender(
+                        webhook_store,
+                        urls=self._webhook_urls,
+                        key=self._webhook_key,
+                        pauses=self._webhook_pauses,
+                        timeout=self._webhook_timeout,
+                        clock=self._clock,
+                    )
+                    self._server = self._listen(store, log, webhooks)
+                except BaseException:
+                    webhook_store.close()
+                    raise
             except BaseException:
                 store.close()
                 raise
@@ -155,13 +187,14 @@ class Sandbox:
             self._remove_folder()
             raise
         self._store, self._log = store, log
+        self._webhooks, self._webhook_store = webhooks, webhook_store
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="sandbox", daemon=True
         )
         self._thread.start()
         return self
 
-    def _listen(self, store: SandboxStore, log: SandboxLog) -> SandboxServer:
+    def _listen(self, store: SandboxStore, log: SandboxLog, webhooks: WebhookSender) -> SandboxServer:
         api = FluentAPI(
             store,
             self._tokens,
@@ -172,13 +205,14 @@ class Sandbox:
             max_graphql_bytes=MAX_GRAPHQL_BYTES,
             event_outcomes=self._event_outcomes,
             unchanged=log.unchanged if self._preprocessing else None,
+            announce=webhooks.announce,
         )
         host, port = self._address
         try:
             return SandboxServer(
                 self._address,
                 api=api.handle,
-                control=Control(store, log, self._faults, self._clock).handle,
+                control=Control(store, log, self._faults, self._clock, webhooks).handle,
                 control_prefix=CONTROL_PREFIX,
                 store=store,
                 faults=self._faults,
@@ -196,6 +230,10 @@ class Sandbox:
             return
         self._server.stop()
         self._thread.join()
+        if self._webhooks is not None and self._webhook_store is not None:
+            self._webhooks.stop()
+            self._webhook_store.close()
+        self._webhooks = self._webhook_store = None
         self._store.close()
         self._server = self._store = self._thread = None
         self._remove_folder()
@@ -266,6 +304,37 @@ class Sandbox:
         self._clock.reset()
         self._store.reset()
         self._faults.clear()
+        self.webhook_sender.forget()
+
+    # Webhooks.
+
+    def webhooks(self) -> list[WebhookAttempt]:
+        """Return the attempts to deliver webhooks, in the order in which they ended."""
+        return self.log.webhooks()
+
+    @property
+    def webhook_sender(self) -> WebhookSender:
+        """What sends webhooks: its URLs, its key, its faults."""
+        if self._webhooks is None:
+            raise StateError("The sandbox isn't running: it sends no webhooks.")
+        return self._webhooks
+
+    @property
+    def webhook_public_key(self) -> str:
+        """The key that webhooks are verified with: bare base64 of X.509 SubjectPublicKeyInfo."""
+        return self.webhook_sender.key.public_base64()
+
+    def inject_webhook_fault(self, fault: WebhookFault) -> None:
+        """Put a fault of webhooks in force, after those already there."""
+        self.webhook_sender.inject(fault)
+
+    def wait_for_webhooks(self, timeout: timedelta = timedelta(seconds=30)) -> None:
+        """Wait until no webhook is to be sent or tried again.
+
+        Raises:
+            StateError: some still are after `timeout`.
+        """
+        self.webhook_sender.wait(timeout)
 
     # What goes wrong.
 
@@ -298,6 +367,8 @@ def serve(
     token_lifetime: timedelta = timedelta(hours=24),
     page_size: int = 100,
     preprocessing: bool = False,
+    webhooks: Mapping[str, str | Sequence[str]] | None = None,
+    webhook_key: str | bytes | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Run a sandbox until SIGINT or SIGTERM, then stop it cleanly and return. Call it on the main thread.
@@ -323,11 +394,15 @@ def serve(
             token_lifetime=token_lifetime,
             page_size=page_size,
             preprocessing=preprocessing,
+            webhooks=webhooks,
+            webhook_key=webhook_key,
         ) as sandbox:
             say(f"Sandbox of the Fluent API: {sandbox.url}")
             say(f"Database: {sandbox.database}" + (" (deleted at the end)" if database is None else ""))
             say("Log in: " + ("any credentials" if not credentials else "the configured credentials only"))
             say(f"What it received: open {sandbox.url} in a browser, or GET {CONTROL_PREFIX}/deliveries")
+            if webhooks:
+                say(f"Key of its webhooks: GET {sandbox.url}{CONTROL_PREFIX}/webhooks/key.pem")
             say("Stop: Ctrl-C, or SIGTERM")
             signals.get()
         say("Stopped.")

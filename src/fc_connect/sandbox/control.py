@@ -17,6 +17,8 @@ from fc_connect.sandbox.page import page_for_people
 from fc_connect.sandbox.query import page
 from fc_connect.sandbox.store import SandboxStore
 from fc_connect.sandbox.validation import parse_json
+from fc_connect.sandbox.webhook_control import webhook_calls
+from fc_connect.sandbox.webhooks import WebhookSender
 
 __all__ = ["CONTROL_PREFIX", "Control"]
 
@@ -29,11 +31,19 @@ _SHOWN = 50
 class Control:
     """Answers for the log and the faults."""
 
-    def __init__(self, store: SandboxStore, log: SandboxLog, faults: FaultPlan, clock: MovableClock) -> None:
+    def __init__(
+        self,
+        store: SandboxStore,
+        log: SandboxLog,
+        faults: FaultPlan,
+        clock: MovableClock,
+        webhooks: WebhookSender,
+    ) -> None:
         self._store = store
         self._log = log
         self._faults = faults
         self._clock = clock
+        self._webhooks = webhooks
         self._calls = {
             ("GET", ""): self._calls_known,
             ("GET", "/overview"): self._overview,
@@ -51,6 +61,7 @@ class Control:
             ("GET", "/clock"): self._tell_time,
             ("POST", "/clock"): self._move_clock,
             ("DELETE", "/clock"): self._reset_clock,
+            **webhook_calls(webhooks, log),
         }
 
     def handle(self, request: Request) -> Answer:
@@ -94,6 +105,7 @@ class Control:
         self._store.reset()
         self._faults.clear()
         self._clock.reset()
+        self._webhooks.forget()
         return answer({"reset": True})
 
     def _requests(self, request: Request) -> Answer:

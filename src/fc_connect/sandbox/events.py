@@ -7,7 +7,7 @@ any, every event is matched and ends well, as in an account where its workflow d
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -38,10 +38,19 @@ _CONTEXT: Final = ("rootEntityType", "rootEntityId", "rootEntityRef", "entityTyp
 class EventDesk:
     """Answers the event calls. Every method may be called from any thread."""
 
-    def __init__(self, store: SandboxStore, *, outcomes: Mapping[str, str], page_size: int) -> None:
+    def __init__(
+        self,
+        store: SandboxStore,
+        *,
+        outcomes: Mapping[str, str],
+        page_size: int,
+        announce: Callable[[EventRecord], None],
+    ) -> None:
+        """`announce` is called with every event that was taken."""
         self._store = store
         self._outcomes = dict(outcomes)
         self._page_size = page_size
+        self._announce = announce
 
     def send(self, request: Request, *, mode: Literal["async", "sync"]) -> Answer:
         """Take an event, and say what became of it where it is a sync one."""
@@ -63,6 +72,7 @@ class EventDesk:
             body=payload,
         )
         self._store.add_event(event)
+        self._announce(event)
         if mode == "async":
             return answer({"id": event.event_id}, status=202)
         return answer(

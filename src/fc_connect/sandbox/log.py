@@ -23,6 +23,7 @@ from fc_connect.sandbox.records import (
     RequestRecord,
     StockKey,
     StockLevel,
+    WebhookAttempt,
 )
 from fc_connect.sandbox.store import (
     BATCH_COLUMNS,
@@ -37,6 +38,7 @@ from fc_connect.sandbox.store import (
     request_from_row,
 )
 from fc_connect.sandbox.validation import entity_key
+from fc_connect.sandbox.webhook_log import read_attempts
 
 __all__ = ["SandboxLog"]
 
@@ -104,6 +106,12 @@ class SandboxLog:
             "(SELECT coalesce(sum(rejected), 0) FROM batch)"
         )
         return dict(zip(("requests", "jobs", "batches", "events", "records", "rejected"), row, strict=True))
+
+    def webhooks(self) -> list[WebhookAttempt]:
+        """Return the attempts to deliver webhooks, in the order in which they ended."""
+        with closing(connect(self.database)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            return read_attempts(connection)
 
     def entities(self) -> Iterator[Delivery]:
         """Yield every record accepted, in the order applied, one batch in memory at a time."""

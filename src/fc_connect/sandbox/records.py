@@ -17,6 +17,7 @@ __all__ = [
     "RequestRecord",
     "StockKey",
     "StockLevel",
+    "WebhookAttempt",
 ]
 
 EntityKey = tuple[str, str, str]
@@ -137,3 +138,26 @@ class StockLevel:
     ref: str | None
     batch_id: str
     """The batch that wrote it last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAttempt:
+    """One attempt to deliver a webhook, and what came of it."""
+
+    delivery_id: str
+    """The same for all attempts, and repetitions, of one webhook to one URL."""
+    name: str
+    """Of the event."""
+    event_id: str | None
+    url: str
+    """Without its query, which may hold a key."""
+    attempt: int
+    """From 1."""
+    at: datetime
+    """When it began."""
+    seconds: float
+    status: int | None
+    """None where there was no answer; `error` says why."""
+    error: str | None
+    fault: str | None
+    """Kind of the fault that struck it; `repeated` for what was sent again on demand."""

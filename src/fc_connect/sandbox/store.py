@@ -32,6 +32,7 @@ __all__ = [
     "from_micros",
     "job_from_row",
     "request_from_row",
+    "to_micros",
 ]
 
 APPLICATION_ID = 0x46435342  # "FCSB": tells our file from somebody's state
@@ -216,7 +217,7 @@ class SandboxStore:
 
     def add_job(self, *, name: str, retailer_id: str, meta: Any, at: datetime) -> JobRecord:
         """Store a new job under the next number."""
-        row = (name, retailer_id, json.dumps(meta), _micros(at))
+        row = (name, retailer_id, json.dumps(meta), to_micros(at))
         with self._transaction() as connection:
             number = connection.execute(
                 "INSERT INTO job (name, retailer_id, meta, created_at) VALUES (?, ?, ?, ?)", row
@@ -242,7 +243,7 @@ class SandboxStore:
         with self._transaction() as connection:
             changed = connection.execute(
                 "UPDATE job SET closed_at = coalesce(closed_at, ?) WHERE id = ?",
-                (_micros(at), _number(job_id)),
+                (to_micros(at), _number(job_id)),
             )
             return changed.rowcount == 1
 
@@ -261,7 +262,7 @@ class SandboxStore:
         faults = json.dumps([(f.index, f.code, f.message) for f in payload.faults])
         row = (
             int(job_id),
-            _micros(at),
+            to_micros(at),
             payload.action,
             payload.entity_type,
             payload.source,
@@ -311,7 +312,7 @@ class SandboxStore:
             row = self._connection.execute(
                 "SELECT count(*), coalesce(sum(accepted_at <= ?1), 0), "
                 "coalesce(sum(accepted_at <= ?1 AND rejected > 0), 0) FROM batch WHERE job_id = ?2",
-                (_micros(until), _number(job_id)),
+                (to_micros(until), _number(job_id)),
             ).fetchone()
         total, complete, faulty = row
         return JobTally(total=total, complete=complete, faulty=faulty)
@@ -335,7 +336,7 @@ class SandboxStore:
     ) -> None:
         """Put a request on the log, before its answer goes out."""
         row = (
-            _micros(at),
+            to_micros(at),
             method,
             path,
             query,
@@ -360,7 +361,7 @@ class SandboxStore:
         """Store an event: once this returns, it has been taken."""
         row = (
             event.event_id,
-            _micros(event.received_at),
+            to_micros(event.received_at),
             event.mode,
             event.name,
             event.retailer_id,
@@ -387,7 +388,7 @@ class SandboxStore:
         with self._mutex:
             rows = self._connection.execute(
                 f"SELECT {EVENT_COLUMNS} FROM event WHERE at >= ? AND at <= ? ORDER BY number DESC",  # noqa: S608
-                (_micros(since), _micros(until)),
+                (to_micros(since), to_micros(until)),
             ).fetchall()
         return [event_from_row(row) for row in rows]
 
@@ -460,7 +461,7 @@ def from_micros(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
 
-def _micros(at: datetime) -> int:
+def to_micros(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
