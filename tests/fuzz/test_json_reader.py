@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fc_connect.errors import ParseError
 from fc_connect.formats import BadRecord, open_format
+from fc_connect.formats.json_values import next_bracket
 from tests.fuzz.effort import examples
 from tests.fuzz.test_csv_reader import Trickle
 
@@ -203,3 +204,25 @@ def _agree(record: Any, text: str | bytes) -> None:
     else:
         assert isinstance(record, BadRecord)
         assert "not an object" in record.reason
+
+
+@given(st.text(alphabet='"\\[]{}a\n', max_size=30), st.integers(0, 30))
+def test_the_next_bracket_is_where_a_walk_finds_it(text: str, at: int) -> None:
+    """The pattern that did both at once went past strings without an end, on Python before 3.11.5."""
+    raw = text.encode()
+    at = min(at, len(raw))
+
+    assert next_bracket(raw, at) == walked_to_bracket(raw, at)
+
+
+def walked_to_bracket(raw: bytes, at: int) -> int:
+    while at < len(raw) and raw[at] not in b"[]{}":
+        end = at + 1
+        if raw[at] == ord('"'):
+            while end < len(raw) and raw[end] != ord('"'):
+                end += 2 if raw[end] == ord("\\") else 1
+            if end >= len(raw):
+                return at
+            end += 1
+        at = end
+    return at

@@ -39,7 +39,8 @@ _RAW_CHARACTERS = 1000
 _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, ArithmeticError, RecursionError)
 _NOT_OPENING = bytes(set(range(256)) - set(b"{[\n"))
 _OUTSIDE_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"|(-?Infinity|NaN)', re.DOTALL)
-_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_PLAIN = re.compile(rb'[^"\[\]{}]*+')
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 class UnusableError(Exception):
@@ -216,8 +217,14 @@ def is_deeper(raw: bytes, limit: int) -> bool:
 
 def next_bracket(text: bytes, at: int) -> int:
     """Return the offset of the first bracket or brace outside strings, or of a string that doesn't end."""
-    match = _TO_BRACKET.match(text, at)
-    return match.end() if match is not None else at
+    # Not one pattern that repeats both: where what is repeated possessively fails half-way, Python before 3.11.5 goes
+    # on from there (python/cpython#106052), and Debian 12 has such a Python.
+    while (plain := _PLAIN.match(text, at)) is not None:
+        at = plain.end()
+        if text[at : at + 1] != b'"' or (string := _STRING.match(text, at)) is None:
+            break
+        at = string.end()
+    return at
 
 
 def kind_of(value: Any) -> str:
