@@ -140,7 +140,7 @@ class FluentServer:
 def client_of(server: FluentServer, *, clock: Clock | None = None, **options: Any) -> Iterator[FluentClient]:
     """A client of `server` on a clock that passes waits at once."""
     names = {each.name for each in fields(ClientOptions)}
-    chosen = ClientOptions(**{name: options.pop(name) for name in names & set(options)})
+    chosen = ClientOptions(**{name: options.pop(name) for name in sorted(names & set(options))})
     settings: dict[str, Any] = {"retailer_id": "1", "auth": CREDENTIALS, "options": chosen, **options}
     with FluentClient(base_url=server.url, clock=clock or ManualClock(), **settings) as client:
         yield client
