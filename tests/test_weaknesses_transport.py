@@ -153,9 +153,11 @@ def test_weakness_12_many_stale_calls_renew_the_token_once() -> None:
 def test_weakness_12_a_token_from_elsewhere_that_is_refused_is_not_sent_again(server: FluentServer) -> None:
     server.replies += [Reply(status=401)] * 9
 
-    with client_of(server, auth=BearerToken("t0ken-from-elsewhere")) as client:
-        with pytest.raises(AuthenticationError) as caught:
-            client.get_job_status("1")
+    with (
+        client_of(server, auth=BearerToken("t0ken-from-elsewhere")) as client,
+        pytest.raises(AuthenticationError) as caught,
+    ):
+        client.get_job_status("1")
 
     assert caught.value.status == 401
     assert len(server.seen) == 1
@@ -229,9 +231,12 @@ def test_weakness_19_secrets_are_in_no_log_even_if_the_server_says_them(
 ) -> None:
     server.replies += [Reply(status=500, body={"message": f"{SECRET} {PASSWORD} access-1"})] * 4
 
-    with caplog.at_level(logging.DEBUG), client_of(server) as client:
-        with pytest.raises(FluentUnavailableError) as caught:
-            client.get_job_status("1")
+    with (
+        caplog.at_level(logging.DEBUG),
+        client_of(server) as client,
+        pytest.raises(FluentUnavailableError) as caught,
+    ):
+        client.get_job_status("1")
 
     said = f"{caplog.text} {caught.value!r} {vars(caught.value)}"
     assert not [secret for secret in (SECRET, PASSWORD, "access-1") if secret in said]

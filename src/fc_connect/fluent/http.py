@@ -29,7 +29,7 @@ from fc_connect.fluent.auth import (
 )
 from fc_connect.fluent.deadline import DeadlineTransport
 from fc_connect.fluent.exchange import Answer, Call
-from fc_connect.fluent.hooks import RequestEvent, ResponseEvent, RetryEvent, Teller
+from fc_connect.fluent.hooks import RequestEvent, ResponseEvent, RetryEvent, Teller, whence
 from fc_connect.fluent.masking import Mask
 from fc_connect.fluent.options import ClientOptions
 from fc_connect.fluent.pace import Rate, RetryBudget, Slots
@@ -225,10 +225,9 @@ class Channel:
         except FCConnectError:
             raise
         except Exception as exc:  # noqa: BLE001 (a provider is anyone's code)
-            # Without the cause: its text may hold what it failed to log in with.
-            said = self._mask.text(f"{type(exc).__name__}: {exc}", limit=300)
+            # Without the cause, whose text may hold what it tried to log in with.
             raise AuthenticationError(
-                f"{call}: the token provider failed, and nothing was sent: {said}. Mend it, or let it raise "
+                f"{call}: the token provider failed, and nothing was sent: {whence(exc)}. Mend it, or let it raise "
                 "FluentUnavailableError where it may work later."
             ) from None
         if not is_header_safe(token):

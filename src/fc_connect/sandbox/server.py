@@ -18,7 +18,7 @@ from typing import Any
 
 from fc_connect.sandbox.exchange import Answer, RefusedError, Request, SandboxClock, answer, refusal
 from fc_connect.sandbox.faults import Fault, FaultKind, FaultPlan
-from fc_connect.sandbox.query import single_values
+from fc_connect.sandbox.query import loggable, single_values
 from fc_connect.sandbox.store import SandboxStore
 
 __all__ = ["SandboxServer"]
@@ -113,6 +113,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
         logger.debug(format, *args)
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        # Without the query, which may be a login.
+        logger.debug("%s %s: %s", self.command, self.path.partition("?")[0], code)
+
     def handle(self) -> None:
         try:
             super().handle()
@@ -206,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
             at=at,
             method=self.command,
             path=path,
-            query=query,
+            query=loggable(query),
             status=status,
             request_id=request_id,
             correlation_id=self.headers.get("x-correlation-id"),
