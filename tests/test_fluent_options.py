@@ -11,6 +11,7 @@ from fc_connect.clock import ManualClock
 from fc_connect.errors import AuthenticationError, ConfigurationError, FluentUnavailableError
 from fc_connect.fluent import BearerToken, ClientOptions, Credentials, FluentClient, Hooks, RequestEvent
 from fc_connect.fluent.pace import Rate, RetryBudget, Slots
+from fc_connect.sandbox import Sandbox
 from tests.fluent_server import FluentServer, Reply, client_of
 
 SECOND = timedelta(seconds=1)
@@ -113,6 +114,19 @@ def test_bodies_are_packed_until_a_server_does_not_take_them(server: FluentServe
     assert packed.headers["content-encoding"] == refused.headers["content-encoding"] == "gzip"
     assert gzip.decompress(packed.body) == plain.body == body
     assert "content-encoding" not in plain.headers
+
+
+def test_the_sandbox_takes_no_packed_bodies_and_says_so() -> None:
+    login = Credentials(client_id="c", client_secret="s")
+    packed = ClientOptions(compress=True)
+    with (
+        Sandbox() as sandbox,
+        FluentClient(base_url=sandbox.url, auth=login, retailer_id="1", options=packed) as client,
+    ):
+        client.create_job("j", meta={"note": "x" * 2000})
+
+        assert len(sandbox.jobs()) == 1
+        assert [r.status for r in sandbox.requests(path="/api/v4.1/job")] == [415, 200]
 
 
 def test_a_named_proxy_goes_before_the_environments(

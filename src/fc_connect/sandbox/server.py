@@ -139,6 +139,12 @@ class _Handler(BaseHTTPRequestHandler):
         sent: Answer | None = None
         try:
             body = self._read_body()
+            if (packed := self.headers.get("content-encoding", "identity").lower()) != "identity":
+                raise RefusedError(
+                    f"Bodies packed with {packed[:40]!r} aren't taken here.",
+                    status=415,
+                    code="UNSUPPORTED_ENCODING",
+                )
             if not is_control:
                 fault = server.faults.take(self.command, path)
             request = Request(
