@@ -19,6 +19,7 @@ from fc_connect.cli.run import run
 from fc_connect.cli.sandbox import sandbox
 from fc_connect.cli.schema import schema
 from fc_connect.cli.state import state
+from fc_connect.cli.webhook import webhook
 from fc_connect.errors import ConfigurationError, FCConnectError
 from fc_connect.observe import mask_secrets
 
@@ -66,7 +67,7 @@ def cli(context: click.Context, log_level: str, log_format: str, debug: bool) ->
     context.obj.apply()
 
 
-for command in (init, demo, run, preview, check, state, mapping, schema, profiles, sandbox, prove):
+for command in (init, demo, run, preview, check, state, mapping, schema, profiles, webhook, sandbox, prove):
     cli.add_command(command)
 
 

@@ -5,6 +5,7 @@ from fc_connect.state.files import FileRecord, FileStatus, Plan
 from fc_connect.state.jobs import DailyJob, JobTracker, TrackedBatch, TrackedJob
 from fc_connect.state.lease import Lease, LockInfo
 from fc_connect.state.owner import Owner
+from fc_connect.state.replay import ReplayGuard
 from fc_connect.state.service import StateService
 from fc_connect.state.transfer import TransferSummary, export_state, import_state
 from fc_connect.state.watermark import SyncState
@@ -20,6 +21,7 @@ __all__ = [
     "LockInfo",
     "Owner",
     "Plan",
+    "ReplayGuard",
     "StateService",
     "SyncState",
     "TrackedBatch",

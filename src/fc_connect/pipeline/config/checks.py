@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import ValidationInfo
 
@@ -13,6 +13,7 @@ from fc_connect.pipeline.config.values import base_dir_of, read_secret
 
 __all__ = [
     "PLACEHOLDERS",
+    "absolute_store",
     "column_delimiter",
     "folder_below",
     "mapping_or_path",
@@ -162,3 +163,13 @@ def store_address(value: str) -> str:
     if value.lower().startswith("sqlite:") and not value[7:].startswith("///"):
         raise ValueError("names no file: write sqlite:///relative/path or sqlite:////absolute/path")
     return value
+
+
+def absolute_store(url: str, *, base: Path) -> str:
+    """Return the URL of a store with an absolute path, where it has one that starts from `base`."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.scheme.lower() != "sqlite" or path.startswith("//"):
+        return url
+    query = f"?{parts.query}" if parts.query else ""
+    return f"sqlite:///{quote((base / path.lstrip('/')).as_posix())}{query}"

@@ -48,6 +48,8 @@ class Document:
     """Line (1-based) of each key, and of each item of a list."""
     texts: dict[Location, str] = field(default_factory=dict)
     """How a scalar was written, where the format reads it as something else than text."""
+    model: Any = None
+    """The section that the whole file is, once that is known."""
     problems: list[tuple[Location, str]] = field(default_factory=list)
     """Faults in well-formed text, such as repeated keys."""
 

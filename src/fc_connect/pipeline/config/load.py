@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,9 +14,12 @@ from fc_connect.errors import ConfigurationError
 from fc_connect.pipeline.config.document import Document, Location, SyntaxFault, demand_shallow, read_document
 from fc_connect.pipeline.config.models import PipelineConfig
 from fc_connect.pipeline.config.problems import Found, dotted, problems_of
+from fc_connect.pipeline.config.section import Section
 from fc_connect.pipeline.config.substitution import substitute
 
-__all__ = ["json_schema", "load_config", "parse_config"]
+__all__ = ["json_schema", "load_config", "load_section", "parse_config", "parse_section"]
+
+S = TypeVar("S", bound=Section)
 
 SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 
@@ -29,9 +32,14 @@ def load_config(path: str | Path, *, environ: Mapping[str, str] | None = None) -
     Raises:
         ConfigurationError: every fault, each as `file:line: key: what was expected`.
     """
+    return load_section(path, PipelineConfig, environ=environ)
+
+
+def load_section(path: str | Path, model: type[S], *, environ: Mapping[str, str] | None = None) -> S:
+    """Read a file that is one section, as `load_config` reads a pipeline file; errors likewise."""
     file = Path(path)
     document = read_document(file)
-    return _checked(document, name=str(file), base_dir=file.absolute().parent, environ=environ)
+    return _checked(document, model, name=str(file), base_dir=file.absolute().parent, environ=environ)
 
 
 def parse_config(
@@ -46,13 +54,25 @@ def parse_config(
     Raises:
         ConfigurationError: every fault.
     """
+    return parse_section(data, PipelineConfig, base_dir=base_dir, environ=environ, name=name)
+
+
+def parse_section(
+    data: Mapping[str, Any],
+    model: type[S],
+    *,
+    base_dir: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    name: str,
+) -> S:
+    """Check a section that is at hand already; errors as `parse_config`."""
     try:
         demand_shallow(dict(data))
     except SyntaxFault as exc:
         raise ConfigurationError(f"{name} {exc.reason}.") from exc
     document = Document(value=copy.deepcopy(dict(data)))
     base = Path.cwd() if base_dir is None else Path(base_dir).absolute()
-    return _checked(document, name=name, base_dir=base, environ=environ)
+    return _checked(document, model, name=name, base_dir=base, environ=environ)
 
 
 def json_schema() -> dict[str, Any]:
@@ -62,16 +82,18 @@ def json_schema() -> dict[str, Any]:
 
 
 def _checked(
-    document: Document, *, name: str, base_dir: Path, environ: Mapping[str, str] | None
-) -> PipelineConfig:
+    document: Document, model: type[S], *, name: str, base_dir: Path, environ: Mapping[str, str] | None
+) -> S:
+    document.model = model
+    first = next(iter(model.model_fields))
     if document.value is None and not document.problems:
-        raise ConfigurationError(f"{name} is empty. A pipeline file begins with `pipeline: <name>`.")
+        raise ConfigurationError(f"{name} is empty. A {first} file begins with `{first}: <name>`.")
     if not isinstance(document.value, dict):
-        raise ConfigurationError(f"{name} must hold keys and values, such as `pipeline: <name>`.")
+        raise ConfigurationError(f"{name} must hold keys and values, such as `{first}: <name>`.")
     from_environment = substitute(document, os.environ if environ is None else environ)
     found: list[Found] = list(document.problems)
     try:
-        config = PipelineConfig.model_validate(document.value, context={"base_dir": base_dir})
+        config = model.model_validate(document.value, context={"base_dir": base_dir})
     except ValidationError as exc:
         told = {at for at, _ in found}
         invalid = problems_of(exc, document, from_environment=from_environment)

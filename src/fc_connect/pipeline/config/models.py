@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +19,7 @@ from pydantic import (
 )
 
 from fc_connect.pipeline.config.checks import (
+    absolute_store,
     folder_below,
     mapping_or_path,
     resolvers_place,
@@ -311,13 +311,7 @@ class PipelineConfig(Section):
     @property
     def state_url(self) -> str:
         """`state` with an absolute path. It may hold a password: never to be shown."""
-        parts = urlsplit(self.state)
-        path = unquote(parts.path)
-        if parts.scheme.lower() != "sqlite" or path.startswith("//"):
-            return self.state
-        absolute = (self.base_dir / path.lstrip("/")).as_posix()
-        query = f"?{parts.query}" if parts.query else ""
-        return f"sqlite:///{quote(absolute)}{query}"
+        return absolute_store(self.state, base=self.base_dir)
 
     @property
     def rejects_path(self) -> Path:

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fc_connect.pipeline.config.document import Document, Location, is_secret
-from fc_connect.pipeline.config.models import PipelineConfig
 
 __all__ = ["Found", "dotted", "problems_of"]
 
@@ -135,19 +134,19 @@ def _pattern_in_words(at: Location) -> str:
 
 
 def _about(at: Location, document: Document) -> str:
-    model = _model_at(at[:-1], document.value)
+    model = _model_at(at[:-1], document)
     known = {} if model is None else {f.alias or n: f for n, f in model.model_fields.items()}
     field = known.get(str(at[-1])) if at else None
     return f": {field.description.rstrip('.')}" if field is not None and field.description else ""
 
 
 def _meant_key(at: Location, document: Document) -> str:
-    model = _model_at(at[:-1], document.value)
+    model = _model_at(at[:-1], document)
     siblings = _keys(model) if model is not None else []
     written = str(at[-1])
     if guess := _closest(written, siblings):
         return f" (did you mean {guess!r}?)"
-    elsewhere = [path for path in _all_keys(PipelineConfig) if path[-1] == written]
+    elsewhere = [path for path in _all_keys(document.model) if path[-1] == written]
     if elsewhere:
         return f" here (did you mean {dotted(elsewhere[0])}?)"
     return f"; known here: {', '.join(siblings)}"
@@ -171,9 +170,10 @@ def _all_keys(model: type[BaseModel], prefix: Location = ()) -> Iterator[Locatio
             yield from _all_keys(inner, at)
 
 
-def _model_at(at: Location, value: Any) -> type[BaseModel] | None:
+def _model_at(at: Location, document: Document) -> type[BaseModel] | None:
     """Return the section at a location: of those that it may be, the one whose `type` the value gives."""
-    model: type[BaseModel] = PipelineConfig
+    model: type[BaseModel] = document.model
+    value = document.value
     for part in at:
         value = value.get(part) if isinstance(value, dict) else None
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
