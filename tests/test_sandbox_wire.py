@@ -182,9 +182,6 @@ def test_graphql_says_who_is_asking(caller: Caller, query: str, data: object) ->
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("mutation { createOrder { id } }", "SANDBOX_UNSUPPORTED"),
-        ("query { orders { edges { node { id } } } }", "SANDBOX_UNSUPPORTED"),
-        ("query { me { ref } orders { edges { node { id } } } }", "SANDBOX_UNSUPPORTED"),
         ("query ($id: ID!) { me { ref } }", "GRAPHQL_VALIDATION_FAILED"),
         ("query { me { ref(x: 1) } }", "GRAPHQL_VALIDATION_FAILED"),
         ("query { me }", "GRAPHQL_VALIDATION_FAILED"),

@@ -39,6 +39,11 @@ __all__ = ["sandbox"]
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="RSA private key (PEM) that signs them; without it one is made.",
 )
+@click.option(
+    "--seed",
+    metavar="FILE",
+    help="Entities for GraphQL from a JSON or YAML file; demo: a small retailer with shops, stock and orders.",
+)
 def sandbox(
     port: int,
     host: str,
@@ -48,6 +53,7 @@ def sandbox(
     preprocessing: bool,
     webhooks: tuple[str, ...],
     webhook_key: Path | None,
+    seed: str | None,
 ) -> int:
     """Run the Fluent API on this machine, for trials and tests: jobs, batches, a log, faults on demand.
 
@@ -58,6 +64,7 @@ def sandbox(
       fc-connect sandbox
       fc-connect sandbox --port 9000 --database sandbox.db
       fc-connect sandbox --webhook OrderCreated=http://127.0.0.1:8490/webhooks/orders
+      fc-connect sandbox --seed demo
     """
     urls: dict[str, list[str]] = {}
     for each in webhooks:
@@ -72,6 +79,7 @@ def sandbox(
         preprocessing=preprocessing,
         webhooks=urls,
         webhook_key=None if webhook_key is None else webhook_key.read_bytes(),
+        seed=seed,
         announce=click.echo,
     )
     return 0

@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from fc_connect.sandbox import graphql
 from fc_connect.sandbox.auth import TokenIssuer
 from fc_connect.sandbox.events import EventDesk
 from fc_connect.sandbox.exchange import Answer, RefusedError, Request, answer
+from fc_connect.sandbox.graphql import GraphQLDesk
 from fc_connect.sandbox.query import page
 from fc_connect.sandbox.records import BatchRecord, EventRecord, JobRecord
 from fc_connect.sandbox.store import JobTally, SandboxStore, StoredBatch
@@ -46,6 +46,7 @@ class FluentAPI:
         actions: tuple[str, ...],
         max_graphql_bytes: int,
         event_outcomes: Mapping[str, str],
+        graphql: GraphQLDesk,
         unchanged: Unchanged | None,
         announce: Callable[[EventRecord], None],
     ) -> None:
@@ -56,6 +57,7 @@ class FluentAPI:
         self._page_size = page_size
         self._actions = actions
         self._max_graphql_bytes = max_graphql_bytes
+        self._desk = graphql
         self._unchanged = unchanged
         self._events = EventDesk(store, outcomes=event_outcomes, page_size=page_size, announce=announce)
         job, event = r"/api/v4\.1/job", r"/api/v4\.1/event"
@@ -236,7 +238,7 @@ class FluentAPI:
                 status=413,
                 code="PAYLOAD_TOO_LARGE",
             )
-        return graphql.execute(request)
+        return self._desk.execute(request)
 
     def _known_job(self, job_id: str) -> JobRecord:
         job = self._store.job(job_id)

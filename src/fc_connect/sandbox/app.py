@@ -12,16 +12,18 @@ from datetime import timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from fc_connect.errors import ConfigurationError, StateError
 from fc_connect.sandbox.api import FluentAPI
 from fc_connect.sandbox.auth import Credentials, TokenIssuer
 from fc_connect.sandbox.clock import MovableClock
 from fc_connect.sandbox.control import CONTROL_PREFIX, Control
+from fc_connect.sandbox.data import Entities, read_seed
 from fc_connect.sandbox.events import OUTCOMES
 from fc_connect.sandbox.exchange import SandboxClock, system_clock
 from fc_connect.sandbox.faults import Fault, FaultPlan, FaultState
+from fc_connect.sandbox.graphql import MAX_COMPLEXITY, GraphQLDesk
 from fc_connect.sandbox.log import SandboxLog
 from fc_connect.sandbox.records import (
     BatchRecord,
@@ -36,7 +38,7 @@ from fc_connect.sandbox.records import (
 )
 from fc_connect.sandbox.server import SandboxServer
 from fc_connect.sandbox.signing import SigningKey
-from fc_connect.sandbox.store import SandboxStore
+from fc_connect.sandbox.store import SandboxStore, connect
 from fc_connect.sandbox.validation import ACTIONS
 from fc_connect.sandbox.webhook_log import WebhookStore
 from fc_connect.sandbox.webhooks import ATTEMPT_TIMEOUT, RETRY_PAUSES, WebhookFault, WebhookSender
@@ -72,6 +74,9 @@ class Sandbox:
         preprocessing: whether the account filters batches (`fc.enable.batch.preprocessing`): a record whose quantity
             and status are those known already is dropped, which its result says, unless the job's
             `meta.preprocessing` is `skip`. It counts as delivered all the same.
+        seed: entities that are there from the start, for GraphQL: lists by kind, a JSON or YAML file, or `demo`.
+            An entity whose key exists already in `database` is changed.
+        max_complexity: of a GraphQL query; see docs/sandbox.md.
         clock: what time it is, until somebody moves it.
         webhooks: where webhooks go, one URL or several by the name of the event; `*` is for every event.
         webhook_key: RSA private key in PEM that signs them; without one the sandbox makes its own, and keeps it in
@@ -98,6 +103,8 @@ class Sandbox:
         webhook_key: str | bytes | None = None,
         webhook_pauses: Sequence[timedelta] = RETRY_PAUSES,
         webhook_timeout: timedelta = ATTEMPT_TIMEOUT,
+        seed: Mapping[str, Any] | Path | str | None = None,
+        max_complexity: int = MAX_COMPLEXITY,
         clock: SandboxClock = system_clock,
     ) -> None:
         if isinstance(credentials, Credentials):
@@ -124,6 +131,11 @@ class Sandbox:
         self._webhook_timeout = webhook_timeout
         self._webhooks: WebhookSender | None = None
         self._webhook_store: WebhookStore | None = None
+        self._seed = read_seed(seed) if isinstance(seed, str | Path) else seed
+        if max_complexity < 1:
+            raise ConfigurationError("max_complexity is above 0.")
+        self._max_complexity = max_complexity
+        self._entities: Entities | None = None
         self._tokens = TokenIssuer(credentials=credentials or (), lifetime=token_lifetime)
         self._faults = FaultPlan()
         self._server: SandboxServer | None = None
@@ -166,6 +178,15 @@ class Sandbox:
             store = SandboxStore(path)
             try:
                 log = SandboxLog(path)
+                entities = Entities(
+                    path,
+                    connect=connect,
+                    transaction=store.transaction,
+                    processing_time=self._processing_time,
+                )
+                entities.ready(at=self._clock())
+                if self._seed:
+                    entities.seed(self._seed, at=self._clock())
                 webhook_store = WebhookStore(path)
                 try:
                     webhooks = WebhookSender(
@@ -176,7 +197,7 @@ class Sandbox:
                         timeout=self._webhook_timeout,
                         clock=self._clock,
                     )
-                    self._server = self._listen(store, log, webhooks)
+                    self._server = self._listen(store, log, webhooks, entities)
                 except BaseException:
                     webhook_store.close()
                     raise
@@ -186,7 +207,7 @@ class Sandbox:
         except BaseException:
             self._remove_folder()
             raise
-        self._store, self._log = store, log
+        self._store, self._log, self._entities = store, log, entities
         self._webhooks, self._webhook_store = webhooks, webhook_store
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="sandbox", daemon=True
@@ -194,7 +215,9 @@ class Sandbox:
         self._thread.start()
         return self
 
-    def _listen(self, store: SandboxStore, log: SandboxLog, webhooks: WebhookSender) -> SandboxServer:
+    def _listen(
+        self, store: SandboxStore, log: SandboxLog, webhooks: WebhookSender, entities: Entities
+    ) -> SandboxServer:
         api = FluentAPI(
             store,
             self._tokens,
@@ -204,6 +227,7 @@ class Sandbox:
             actions=self._actions,
             max_graphql_bytes=MAX_GRAPHQL_BYTES,
             event_outcomes=self._event_outcomes,
+            graphql=GraphQLDesk(entities, self._faults, max_complexity=self._max_complexity),
             unchanged=log.unchanged if self._preprocessing else None,
             announce=webhooks.announce,
         )
@@ -212,7 +236,7 @@ class Sandbox:
             return SandboxServer(
                 self._address,
                 api=api.handle,
-                control=Control(store, log, self._faults, self._clock, webhooks).handle,
+                control=Control(store, log, self._faults, self._clock, webhooks, entities).handle,
                 control_prefix=CONTROL_PREFIX,
                 store=store,
                 faults=self._faults,
@@ -235,7 +259,7 @@ class Sandbox:
             self._webhook_store.close()
         self._webhooks = self._webhook_store = None
         self._store.close()
-        self._server = self._store = self._thread = None
+        self._server = self._store = self._thread = self._entities = None
         self._remove_folder()
 
     def _remove_folder(self) -> None:
@@ -266,6 +290,21 @@ class Sandbox:
         """
         if self._store is None or not self._store.close_job(job_id, at=self._clock()):
             raise StateError(f"The sandbox has no job {job_id}, or isn't running.")
+
+    # What is there.
+
+    def seed(self, content: Mapping[str, Any] | Path | str) -> dict[str, int]:
+        """Plant entities for GraphQL, all or none, and return how many of each kind.
+
+        `content` holds lists by kind, `{"locations": [{"ref": "SYD-1", …}]}`, or names a JSON or YAML file, or `demo`.
+
+        Raises:
+            ConfigurationError: what can't be planted, with the place in the seed.
+        """
+        if self._entities is None:
+            raise StateError("The sandbox isn't running: nothing was seeded.")
+        lists = read_seed(content) if isinstance(content, str | Path) else content
+        return self._entities.seed(lists, at=self._clock())
 
     # What was received.
 
@@ -298,11 +337,12 @@ class Sandbox:
         return self.log.stock()
 
     def reset(self) -> None:
-        """Forget jobs, batches, requests and faults; the clock is no longer moved. Tokens stay good."""
-        if self._store is None:
+        """Forget jobs, batches, entities, requests and faults; the clock is no longer moved. Tokens stay good."""
+        if self._store is None or self._entities is None:
             raise StateError("The sandbox isn't running: nothing was reset.")
         self._clock.reset()
         self._store.reset()
+        self._entities.ready(at=self._clock())
         self._faults.clear()
         self.webhook_sender.forget()
 
@@ -369,6 +409,7 @@ def serve(
     preprocessing: bool = False,
     webhooks: Mapping[str, str | Sequence[str]] | None = None,
     webhook_key: str | bytes | None = None,
+    seed: Path | str | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Run a sandbox until SIGINT or SIGTERM, then stop it cleanly and return. Call it on the main thread.
@@ -396,6 +437,7 @@ def serve(
             preprocessing=preprocessing,
             webhooks=webhooks,
             webhook_key=webhook_key,
+            seed=seed,
         ) as sandbox:
             say(f"Sandbox of the Fluent API: {sandbox.url}")
             say(f"Database: {sandbox.database}" + (" (deleted at the end)" if database is None else ""))

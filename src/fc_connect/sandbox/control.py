@@ -10,6 +10,7 @@ from typing import Any
 
 from fc_connect.errors import ConfigurationError
 from fc_connect.sandbox.clock import MovableClock
+from fc_connect.sandbox.data import Entities
 from fc_connect.sandbox.exchange import Answer, RefusedError, Request, answer
 from fc_connect.sandbox.faults import FaultPlan, fault_from_json, fault_to_json
 from fc_connect.sandbox.log import SandboxLog
@@ -38,12 +39,14 @@ class Control:
         faults: FaultPlan,
         clock: MovableClock,
         webhooks: WebhookSender,
+        entities: Entities,
     ) -> None:
         self._store = store
         self._log = log
         self._faults = faults
         self._clock = clock
         self._webhooks = webhooks
+        self._entities = entities
         self._calls = {
             ("GET", ""): self._calls_known,
             ("GET", "/overview"): self._overview,
@@ -56,6 +59,7 @@ class Control:
             ("GET", "/events"): self._events,
             ("GET", "/stock"): self._stock,
             ("GET", "/faults"): self._list_faults,
+            ("POST", "/seed"): self._seed,
             ("POST", "/faults"): self._inject,
             ("DELETE", "/faults"): self._clear_faults,
             ("GET", "/clock"): self._tell_time,
@@ -106,7 +110,15 @@ class Control:
         self._faults.clear()
         self._clock.reset()
         self._webhooks.forget()
+        self._entities.ready(at=self._clock())
         return answer({"reset": True})
+
+    def _seed(self, request: Request) -> Answer:
+        try:
+            planted = self._entities.seed(parse_json(request.body), at=request.at)
+        except ConfigurationError as exc:
+            raise RefusedError(str(exc), status=400, code="INVALID_SEED") from exc
+        return answer({"seeded": planted}, status=201)
 
     def _requests(self, request: Request) -> Answer:
         found = self._log.requests(path=request.query.get("path"))

@@ -6,17 +6,17 @@ import math
 import random
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 
 from fc_connect.errors import ConfigurationError
 
-__all__ = ["Fault", "FaultKind", "FaultPlan", "FaultState", "fault_from_json", "fault_to_json"]
+__all__ = ["Fault", "FaultKind", "FaultPlan", "FaultState", "FieldFaults", "fault_from_json", "fault_to_json"]
 
 
 class FaultKind(StrEnum):
@@ -36,6 +36,8 @@ class FaultKind(StrEnum):
     """Answer 200 with a page of HTML, as a proxy or a login wall does."""
     EMPTY = "empty"
     """Answer 200 with no body."""
+    GRAPHQL = "graphql"
+    """Let a field of a GraphQL query or mutation fail with `code`; the others are answered."""
 
 
 _AFTER_BY_DEFAULT = {FaultKind.SLOW_BODY, FaultKind.TRUNCATED, FaultKind.NOT_JSON, FaultKind.EMPTY}
@@ -66,7 +68,9 @@ class Fault:
     """Whether the work is done before the fault. None: no for latency, status and drop, yes for the others."""
     status: int = 503
     code: str | None = None
-    """Error code in the body of a status fault; None for one that fits the status."""
+    """Error code in the body of a status or graphql fault; None: one that fits the status, or C0011E (rate limit)."""
+    field: str = "*"
+    """Of a graphql fault: a glob over the names of queries and mutations, such as `createOrder` or `update*`."""
     retry_after: timedelta | datetime | None = None
     """Sent as seconds, or as an HTTP date."""
     delay: timedelta = timedelta(milliseconds=100)
@@ -126,6 +130,12 @@ class FaultState:
     struck: int
 
 
+class FieldFaults(Protocol):
+    """Say what is to go wrong with a field of a GraphQL operation."""
+
+    def take_field(self, name: str) -> Fault | None: ...
+
+
 @dataclass(slots=True)
 class _Armed:
     fault: Fault
@@ -159,11 +169,18 @@ class FaultPlan:
 
     def take(self, method: str, path: str) -> Fault | None:
         """Count a request against every fault, and return the one that strikes it."""
+        return self._take(lambda fault: fault.kind is not FaultKind.GRAPHQL and fault.matches(method, path))
+
+    def take_field(self, name: str) -> Fault | None:
+        """Count a field of a GraphQL operation against every graphql fault, and return the one that strikes it."""
+        return self._take(lambda fault: fault.kind is FaultKind.GRAPHQL and fnmatchcase(name, fault.field))
+
+    def _take(self, matches: Callable[[Fault], bool]) -> Fault | None:
         striking: _Armed | None = None
         with self._mutex:
             for armed in self._armed:
                 fault = armed.fault
-                if not fault.matches(method, path):
+                if not matches(fault):
                     continue
                 armed.matched += 1
                 due = armed.matched >= fault.nth and (fault.times is None or armed.struck < fault.times)
@@ -212,6 +229,7 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "after_accepting": (bool,),
     "status": (int,),
     "code": (str,),
+    "field": (str,),
     "chunk_bytes": (int,),
 }
 _MAY_BE_NULL = {"path_regex", "times", "after_accepting", "code"}

@@ -11,13 +11,14 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from fc_connect.errors import ConfigurationError
+from fc_connect.sandbox.data.kinds import create_tables, forget_entities
 from fc_connect.sandbox.records import BatchRecord, EventRecord, JobRecord, RequestRecord
 from fc_connect.sandbox.validation import BatchPayload, RecordFault
 
@@ -36,7 +37,7 @@ __all__ = [
 ]
 
 APPLICATION_ID = 0x46435342  # "FCSB": tells our file from somebody's state
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _EVENTS = """
 CREATE TABLE event (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -92,7 +93,8 @@ CREATE TABLE request (
     fault TEXT
 );
 """
-_CHANGES = {1: _EVENTS, 2: "ALTER TABLE job ADD COLUMN closed_at INTEGER"}
+_ENTITIES = ";".join(create_tables())
+_CHANGES = {1: _EVENTS, 2: "ALTER TABLE job ADD COLUMN closed_at INTEGER", 3: _ENTITIES}
 """What makes of a file's schema the next one."""
 
 JOB_COLUMNS = "id, name, retailer_id, created_at, meta, closed_at"
@@ -191,11 +193,19 @@ class SandboxStore:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == SCHEMA_VERSION:
                 return
-            steps = [SCHEMA] if version == 0 else [_CHANGES[old] for old in range(version, SCHEMA_VERSION)]
+            steps = (
+                [SCHEMA, _ENTITIES]
+                if version == 0
+                else [_CHANGES[old] for old in range(version, SCHEMA_VERSION)]
+            )
             for statement in filter(str.strip, ";".join(steps).split(";")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Begin a transaction; it commits at the end of the block, or is undone where that raised."""
+        return self._transaction()
 
     def close(self) -> None:
         """Close the file. Nothing may be called afterwards."""
@@ -393,10 +403,12 @@ class SandboxStore:
         return [event_from_row(row) for row in rows]
 
     def reset(self) -> None:
-        """Forget jobs, batches, events and requests. Numbers go on where they were, so that old ids stay unknown."""
+        """Forget jobs, batches, events, entities and requests. Ids go on, so that old ones name nothing."""
         with self._transaction() as connection:
             for table in ("request", "batch", "job", "event"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608
+            for statement in forget_entities():
+                connection.execute(statement)
 
 
 def job_from_row(row: Any) -> JobRecord:
