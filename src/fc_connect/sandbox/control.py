@@ -89,6 +89,7 @@ class Control:
             "jobs": _told(log.jobs(last=_SHOWN)),
             "batches": _told(log.batches(last=_SHOWN)),
             "events": _told(log.events(last=_SHOWN)),
+            "webhooks": _told(log.webhooks(last=_SHOWN)),
             "faults": self._faults_told(),
         }
         return answer(

@@ -107,11 +107,11 @@ class SandboxLog:
         )
         return dict(zip(("requests", "jobs", "batches", "events", "records", "rejected"), row, strict=True))
 
-    def webhooks(self) -> list[WebhookAttempt]:
-        """Return the attempts to deliver webhooks, in the order in which they ended."""
+    def webhooks(self, *, last: int | None = None) -> list[WebhookAttempt]:
+        """Return the attempts to deliver webhooks, in the order in which they ended, or only the `last` so many."""
         with closing(connect(self.database)) as connection:
             connection.execute("PRAGMA query_only = ON")
-            return read_attempts(connection)
+            return read_attempts(connection, last=last)
 
     def entities(self) -> Iterator[Delivery]:
         """Yield every record accepted, in the order applied, one batch in memory at a time."""

@@ -89,10 +89,14 @@ class WebhookStore:
             self._connection.execute("DELETE FROM webhook_attempt")
 
 
-def read_attempts(connection: sqlite3.Connection) -> list[WebhookAttempt]:
-    """Return the attempts in the order in which they ended; none where the file is of an earlier sandbox."""
+def read_attempts(connection: sqlite3.Connection, *, last: int | None = None) -> list[WebhookAttempt]:
+    """Return the attempts in the order in which they ended, or only the `last` so many; none where the file is of an
+    earlier sandbox."""
     try:
-        rows = connection.execute(f"SELECT {_COLUMNS} FROM webhook_attempt ORDER BY number").fetchall()  # noqa: S608
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM webhook_attempt ORDER BY number DESC LIMIT ?",  # noqa: S608
+            (-1 if last is None else last,),
+        ).fetchall()
     except sqlite3.OperationalError as exc:
         if "no such table" in str(exc):
             return []
@@ -110,5 +114,5 @@ def read_attempts(connection: sqlite3.Connection) -> list[WebhookAttempt]:
             error=error,
             fault=fault,
         )
-        for delivery_id, name, event_id, url, attempt, at, seconds, status, error, fault in rows
+        for delivery_id, name, event_id, url, attempt, at, seconds, status, error, fault in reversed(rows)
     ]
