@@ -38,6 +38,9 @@ def load_function(where: str, *, base: Path) -> Handler:
 def pipeline_handler(path: Path, *, stop: threading.Event) -> Handler:
     """Return a handler that runs the pipeline file at `path`, and fails where the run does.
 
+    It waits for files that another worker holds: who says that a file is there wants it delivered, and that worker may
+    die.
+
     Raises:
         ConfigurationError: the file can't be used.
     """
@@ -46,7 +49,7 @@ def pipeline_handler(path: Path, *, stop: threading.Event) -> Handler:
     Pipeline.from_file(path)  # its faults are told before the first event
 
     def run(_: QueuedEvent) -> None:
-        result = Pipeline.from_file(path, stop=stop).run()
+        result = Pipeline.from_file(path, stop=stop).run(wait=True)
         if result.stopped:
             raise StoppedError(f"{path.name}: stopped; the next run carries on.")
         if not result.success:
