@@ -541,3 +541,17 @@ def test_files_that_wait_for_their_worker_do_not_ask_the_store_for_the_time(
 
     assert shop.run().success
     assert asked < 10 * 30
+
+
+def test_the_log_has_a_line_for_each_file_and_a_reason_where_there_is_one(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.stock("a.csv", warehouse="W1", rows=3)
+    shop.put("b.csv", "no,such,columns\n1,2,3\n", age=1)
+
+    with caplog.at_level("INFO", logger="fc_connect.pipeline"):
+        shop.run()
+
+    good, bad = (line for line in caplog.messages if "records sent" in line and "run " not in line)
+    assert good == "a.csv: completed, 3 records sent"
+    assert bad.startswith("b.csv: failed, 0 records sent: ")

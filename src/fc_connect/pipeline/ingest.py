@@ -146,9 +146,8 @@ class FileIngest:
             return None
         work = _Work(self, candidate, record, lease, turn)
         result = work.run()
-        logger.info(
-            "%s: %s, %d records sent: %s", result.path, result.outcome, result.records_sent, result.reason
-        )
+        why = f": {result.reason}" if result.reason else ""
+        logger.info("%s: %s, %d records sent%s", result.path, result.outcome, result.records_sent, why)
         self.emit(
             FileFinished(
                 path=result.path,
