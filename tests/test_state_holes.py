@@ -15,7 +15,7 @@ from fc_connect.clock import ManualClock
 from fc_connect.errors import KVUnavailableError, LockHeldError, LockLostError
 from fc_connect.kv import KVStore, open_kv
 from fc_connect.kv.memory import MemoryKV
-from fc_connect.state import BatchRecord, BatchState, FileRecord, FileStatus, Owner, StateService
+from fc_connect.state import BatchRecord, BatchState, FileRecord, FileStatus, Lease, Owner, StateService
 from fc_connect.state.lease import LockInfo
 from fc_connect.state.records import to_json
 
@@ -68,16 +68,17 @@ def test_hole_1_of_many_who_find_a_stale_lock_one_takes_it_over(state: StateServ
     stale._stop.set()  # its worker hangs: nobody renews
     until_expired(state, "stock")
 
-    def acquire(_: int) -> int:
+    def acquire(_: int) -> Lease | None:
         try:
-            return state.lock("stock", timeout=timedelta(minutes=1)).token
+            return state.lock("stock", timeout=timedelta(minutes=1))
         except LockHeldError:
-            return 0
+            return None
 
     with ThreadPoolExecutor(8) as pool:
-        tokens = [token for token in pool.map(acquire, range(16)) if token]
+        leases = [lease for lease in pool.map(acquire, range(16)) if lease]
 
-    assert tokens == [stale.token + 1]
+    assert [lease.token for lease in leases] == [stale.token + 1]
+    leases[0].release()
 
 
 def test_hole_2_only_the_owner_releases_a_lock(state: StateService) -> None:

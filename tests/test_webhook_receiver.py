@@ -65,10 +65,11 @@ def test_a_signed_call_is_acknowledged_and_handed_on(server: WebhookServer, tmp_
 
     assert post(server, body).status_code == 202
     deadline = time.monotonic() + 20
-    while not (tmp_path / "done").exists() and time.monotonic() < deadline:
+    done = tmp_path / "done"  # there before the handler has written to it
+    while (not done.exists() or not done.read_bytes()) and time.monotonic() < deadline:
         time.sleep(0.02)
 
-    assert (tmp_path / "done").read_bytes() == body
+    assert done.read_bytes() == body
     assert post(server, body).json() == {"status": "duplicate"}
     assert HTTP.get(f"{server.url}/health").json()["status"] == "ok"
 
