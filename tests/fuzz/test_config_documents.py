@@ -207,12 +207,12 @@ def test_a_secret_that_yaml_reads_as_something_else_is_never_repeated(folder: Pa
 def test_bombs_and_deep_nesting_are_refused_at_once(folder: Path, name: str, text: str) -> None:
     path = folder / name
     path.write_text(text)
-    began = time.monotonic()
+    began = time.process_time()
 
     said = check(path)
 
     assert isinstance(said, str)
-    assert time.monotonic() - began < 15
+    assert time.process_time() - began < 15
 
 
 def test_a_file_beyond_the_limit_is_not_read_on(folder: Path) -> None:
