@@ -93,6 +93,20 @@ class Caller:
         }
         return self.raw(method, path, body, sent)
 
+    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Return the whole answer to a query, errors included."""
+        reply = self.call("POST", "/graphql", {"query": query, "variables": variables})
+        assert reply.status == 200
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+    def data(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Return the data of a query that ends well."""
+        answer = self.graphql(query, **variables)
+        assert "errors" not in answer, answer
+        found: dict[str, Any] = answer["data"]
+        return found
+
     def new_job(self, *, retailer: str = "1") -> str:
         reply = self.call("POST", JOBS, {"name": "stock of today", "retailerId": retailer})
         assert reply.status == 200

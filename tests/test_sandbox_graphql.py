@@ -36,21 +36,6 @@ def caller() -> Iterator[Caller]:
         yield caller
 
 
-def ask(caller: Caller, query: str, **variables: Any) -> dict[str, Any]:
-    """Return the whole answer."""
-    reply = caller.call("POST", "/graphql", {"query": query, "variables": variables})
-    assert reply.status == 200
-    answer: dict[str, Any] = reply.json()
-    return answer
-
-
-def data(caller: Caller, query: str, **variables: Any) -> dict[str, Any]:
-    answer = ask(caller, query, **variables)
-    assert "errors" not in answer, answer
-    found: dict[str, Any] = answer["data"]
-    return found
-
-
 def virtual(caller: Caller, arguments: str, **variables: Any) -> dict[str, Any]:
     """Return a page of virtual positions: refs, cursors, what lies on either side."""
     declared = ", ".join(f"${name}: {_TYPES[name]}" for name in variables)
@@ -58,7 +43,7 @@ def virtual(caller: Caller, arguments: str, **variables: Any) -> dict[str, Any]:
         f"query{f'({declared})' if declared else ''} {{ virtualPositions({arguments}) "
         "{ edges { cursor node { ref } } pageInfo { hasNextPage hasPreviousPage } } }"
     )
-    page = data(caller, query, **variables)["virtualPositions"]
+    page = caller.data(query, **variables)["virtualPositions"]
     return {
         "refs": [edge["node"]["ref"] for edge in page["edges"]],
         "cursors": [edge["cursor"] for edge in page["edges"]],
@@ -133,7 +118,7 @@ def test_what_is_added_while_a_client_pages_comes_at_the_end() -> None:
     ],
 )
 def test_a_page_that_cant_be_is_an_error_at_its_field(caller: Caller, arguments: str, said: str) -> None:
-    answer = ask(caller, f"{{ virtualPositions({arguments}) {{ edges {{ cursor }} }} me {{ id }} }}")
+    answer = caller.graphql(f"{{ virtualPositions({arguments}) {{ edges {{ cursor }} }} me {{ id }} }}")
 
     assert answer["data"] == {"virtualPositions": None, "me": {"id": "1"}}
     (error,) = answer["errors"]
@@ -186,9 +171,9 @@ def test_connections_inside_entities_are_filtered_and_paged(caller: Caller) -> N
     }
     """
 
-    first = data(caller, query)["locations"]["edges"][0]["node"]
+    first = caller.data(query)["locations"]["edges"][0]["node"]
     cursor = first["networks"]["edges"][0]["cursor"]
-    second = data(caller, query, after=cursor)["locations"]["edges"][0]["node"]
+    second = caller.data(query, after=cursor)["locations"]["edges"][0]["node"]
 
     assert first["primaryAddress"] == {"city": "Sydney", "location": {"ref": "ST-SYD"}}
     assert first["openingSchedule"] == {"allHours": False, "monStart": 900}
@@ -209,7 +194,7 @@ def test_an_order_is_there_with_all_that_belongs_to_it(caller: Caller) -> None:
       fulfilments { edges { node { workflowRef order { ref } items { edges { node { requestedQuantity } } } } } }
     } }"""
 
-    order = data(caller, query)["order"]
+    order = caller.data(query)["order"]
 
     assert order["customer"] == {"firstName": "Ada"}
     assert order["retailer"] == {"tradingName": "Harbour & Co"}
@@ -224,7 +209,7 @@ def test_an_order_is_there_with_all_that_belongs_to_it(caller: Caller) -> None:
 def test_what_isnt_there_is_null_and_no_error(caller: Caller) -> None:
     query = '{ order(ref: "none") { id } orderById(id: "none") { id } customer(ref: "x") { id } }'
 
-    assert data(caller, query) == {"order": None, "orderById": None, "customer": None}
+    assert caller.data(query) == {"order": None, "orderById": None, "customer": None}
 
 
 def test_five_levels_of_ten_are_just_complex_enough_and_another_field_is_too_much(caller: Caller) -> None:
@@ -233,8 +218,8 @@ def test_five_levels_of_ten_are_just_complex_enough_and_another_field_is_too_muc
         query = f"{name} {{ edges {{ node {{ {query} }} }} }}"
     query = f"{{ {query} }}"
 
-    within = ask(caller, query % "")
-    beyond = ask(caller, query % "retailers { edges { node { id } } }")
+    within = caller.graphql(query % "")
+    beyond = caller.graphql(query % "retailers { edges { node { id } } }")
 
     assert "errors" not in within
     assert beyond["data"] is None
@@ -245,8 +230,8 @@ def test_the_complexity_allowed_can_be_set() -> None:
     with Sandbox(max_complexity=100) as sandbox, Caller(sandbox.url) as caller:
         query = "{ orders(first: %d) { edges { node { customer { id } } } } }"
 
-        assert "errors" not in ask(caller, query % 99)
-        assert ask(caller, query % 100)["errors"][0]["extensions"]["code"] == "C0001E"
+        assert "errors" not in caller.graphql(query % 99)
+        assert caller.graphql(query % 100)["errors"][0]["extensions"]["code"] == "C0001E"
 
 
 @pytest.mark.parametrize(
@@ -268,12 +253,12 @@ def test_the_complexity_allowed_can_be_set() -> None:
     ids=lambda text: text[:30],
 )
 def test_a_bomb_or_nonsense_is_answered_and_not_computed(caller: Caller, query: str) -> None:
-    answer = ask(caller, query)
+    answer = caller.graphql(query)
 
     assert answer["errors"]
     codes = {error["extensions"]["code"] for error in answer["errors"]}
     assert codes <= {"C0001E", "GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"}
-    assert ask(caller, "{ me { id } }") == {"data": {"me": {"id": "1"}}}
+    assert caller.graphql("{ me { id } }") == {"data": {"me": {"id": "1"}}}
 
 
 @pytest.mark.parametrize(
@@ -291,7 +276,7 @@ def test_a_bomb_or_nonsense_is_answered_and_not_computed(caller: Caller, query: 
     ids=lambda text: text[:30],
 )
 def test_fields_and_fragments_without_number_are_merged(caller: Caller, query: str) -> None:
-    assert set(data(caller, query)["me"]) == {"ref"}
+    assert set(caller.data(query)["me"]) == {"ref"}
 
 
 def test_one_of_several_operations_is_named(caller: Caller) -> None:
@@ -316,7 +301,7 @@ def test_graphql_takes_only_post(caller: Caller) -> None:
 def test_a_time_that_is_none_has_a_code_of_its_own(caller: Caller, value: Any) -> None:
     query = "query ($from: DateTime) { orders(createdOn: {from: $from}) { edges { cursor } } }"
 
-    answer = ask(caller, query, **{"from": value})
+    answer = caller.graphql(query, **{"from": value})
 
     assert answer["errors"][0]["extensions"]["code"] == "C0100E"
 

@@ -45,20 +45,6 @@ def caller(sandbox: Sandbox) -> Iterator[Caller]:
         yield caller
 
 
-def ask(caller: Caller, query: str, **variables: Any) -> dict[str, Any]:
-    reply = caller.call("POST", "/graphql", {"query": query, "variables": variables})
-    assert reply.status == 200
-    answer: dict[str, Any] = reply.json()
-    return answer
-
-
-def data(caller: Caller, query: str, **variables: Any) -> dict[str, Any]:
-    answer = ask(caller, query, **variables)
-    assert "errors" not in answer, answer
-    found: dict[str, Any] = answer["data"]
-    return found
-
-
 def code_of(answer: dict[str, Any]) -> str:
     return str(answer["errors"][0]["extensions"]["code"])
 
@@ -66,13 +52,13 @@ def code_of(answer: dict[str, Any]) -> str:
 def test_what_is_created_is_there_with_what_the_platform_adds(caller: Caller, clock: SteadyClock) -> None:
     value = {"any": ["json", None, 1.5]}
     given = {**POSITION, "onHand": 3, "attributes": [{"name": "a", "type": "JSON", "value": value}]}
-    data(caller, CREATE, input=given)
+    caller.data(CREATE, input=given)
     clock.advance(timedelta(minutes=1))
 
     query = """{ inventoryPosition(ref: "P", catalogue: {ref: "DEFAULT:1"}) {
       id createdOn updatedOn type workflowRef workflowVersion status onHand attributes { name type value }
       catalogue { ref } quantities { edges { node { id } } } } }"""
-    assert data(caller, query)["inventoryPosition"] == {
+    assert caller.data(query)["inventoryPosition"] == {
         "id": "1",
         "createdOn": "2026-03-10T12:00:00.000Z",
         "updatedOn": "2026-03-10T12:00:00.000Z",
@@ -89,13 +75,13 @@ def test_what_is_created_is_there_with_what_the_platform_adds(caller: Caller, cl
 
 def test_an_update_changes_what_it_names_and_merges_attributes(caller: Caller, clock: SteadyClock) -> None:
     attributes = [{"name": name, "type": "STRING", "value": 1} for name in "ab"]
-    data(caller, CREATE, input={**POSITION, "onHand": 3, "attributes": attributes})
+    caller.data(CREATE, input={**POSITION, "onHand": 3, "attributes": attributes})
     clock.advance(timedelta(minutes=1))
     change = {"onHand": 0, "status": None, "attributes": [{"name": "b", "type": "STRING", "value": 2}]}
     update = """mutation ($input: UpdateInventoryPositionInput) { updateInventoryPosition(input: $input) {
       createdOn updatedOn onHand status productRef attributes { name value } } }"""
 
-    changed = data(caller, update, input={"ref": "P", "catalogue": {"ref": "DEFAULT:1"}, **change})
+    changed = caller.data(update, input={"ref": "P", "catalogue": {"ref": "DEFAULT:1"}, **change})
 
     assert changed["updateInventoryPosition"] == {
         "createdOn": "2026-03-10T12:00:00.000Z",
@@ -126,19 +112,19 @@ def test_an_update_changes_what_it_names_and_merges_attributes(caller: Caller, c
 def test_an_input_that_wont_do_is_refused_with_a_code_and_changes_nothing(
     caller: Caller, change: dict[str, Any], code: str
 ) -> None:
-    answer = ask(caller, CREATE, input={**POSITION, **change})
+    answer = caller.graphql(CREATE, input={**POSITION, **change})
 
     assert code_of(answer) == code
     assert (
-        data(caller, "{ inventoryPositions { edges { node { id } } } }")["inventoryPositions"]["edges"] == []
+        caller.data("{ inventoryPositions { edges { node { id } } } }")["inventoryPositions"]["edges"] == []
     )
 
 
 def test_an_update_of_what_isnt_there_is_refused(caller: Caller) -> None:
     answers = [
-        ask(caller, 'mutation { updateOrder(input: {id: "7"}) { id } }'),
-        ask(caller, 'mutation { updateLocation(input: {id: "x", name: "y"}) { id } }'),
-        ask(caller, "mutation { createOrder { id } }"),
+        caller.graphql('mutation { updateOrder(input: {id: "7"}) { id } }'),
+        caller.graphql('mutation { updateLocation(input: {id: "x", name: "y"}) { id } }'),
+        caller.graphql("mutation { createOrder { id } }"),
     ]
 
     assert [code_of(answer) for answer in answers] == ["C0120E", "C0120E", "C0140E"]
@@ -150,7 +136,7 @@ def test_aliases_of_a_batch_fail_and_succeed_each_on_their_own(caller: Caller) -
         "m3: createInventoryPosition(input: $b) { ref } }"
     )
 
-    answer = ask(caller, query, a=POSITION, b={**POSITION, "ref": "Q"})
+    answer = caller.graphql(query, a=POSITION, b={**POSITION, "ref": "Q"})
 
     assert answer["data"] == {"m1": {"ref": "P"}, "m2": None, "m3": {"ref": "Q"}}
     (error,) = answer["errors"]
@@ -170,28 +156,28 @@ def test_an_order_is_made_of_a_customer_a_product_and_items(caller: Caller) -> N
       retailer: {id: 1}, customer: {id: $customer}, fulfilmentChoice: {deliveryType: "EXPRESS"},
       items: [{ref: "1", productRef: $product, quantity: 2}]}) {
         id workflowRef fulfilmentChoice { deliveryType } items { edges { node { id status product { name } } } } } }"""
-    made = data(caller, customer)["createCustomer"]
-    assert data(caller, product)["createVariantProduct"] == {"tax": {"tariff": "10"}}
+    made = caller.data(customer)["createCustomer"]
+    assert caller.data(product)["createVariantProduct"] == {"tax": {"tariff": "10"}}
 
-    created = data(caller, order, customer=made["id"], product="S")["createOrder"]
-    again = ask(caller, order, customer=made["id"], product="S")
+    created = caller.data(order, customer=made["id"], product="S")["createOrder"]
+    again = caller.graphql(order, customer=made["id"], product="S")
     unknown = [
-        ask(caller, order, customer=made["id"], product="none", ref="O-2"),
-        ask(caller, order, customer="9", product="S", ref="O-2"),
+        caller.graphql(order, customer=made["id"], product="none", ref="O-2"),
+        caller.graphql(order, customer="9", product="S", ref="O-2"),
     ]
     item = created["items"]["edges"][0]["node"]
     update = (
         'mutation ($id: ID!, $item: ID!) { updateOrder(input: {id: $id, status: "BOOKED", items: [{id: $item, \
 quantity: 5}]}) { status items { edges { node { quantity } } } } }'
     )
-    changed = data(caller, update, id=created["id"], item=item["id"])
+    changed = caller.data(update, id=created["id"], item=item["id"])
 
     assert made["ref"] == "ada"
     assert (created["workflowRef"], created["fulfilmentChoice"]["deliveryType"]) == ("ORDER::HD", "EXPRESS")
     assert (item["status"], item["product"]["name"]) == ("CREATED", "Shirt")
     assert [code_of(each) for each in (again, *unknown)] == ["C0121E", "C0120E", "C0120E"]
     assert changed["updateOrder"] == {"status": "BOOKED", "items": {"edges": [{"node": {"quantity": 5}}]}}
-    assert len(data(caller, "{ orders { edges { node { id } } } }")["orders"]["edges"]) == 1
+    assert len(caller.data("{ orders { edges { node { id } } } }")["orders"]["edges"]) == 1
 
 
 def test_a_location_comes_with_its_address_and_hours(caller: Caller) -> None:
@@ -203,11 +189,11 @@ def test_a_location_comes_with_its_address_and_hours(caller: Caller) -> None:
       openingSchedule: {{allHours: false, {hours}}}, storageAreas: [{{ref: "BACK", type: "DEFAULT"}}]}}) {{
         id primaryAddress {{ __typename latitude }} openingSchedule {{ sunEnd }}
         storageAreas {{ edges {{ node {{ ref }} }} }} }} }}"""
-    created = data(caller, query)["createLocation"]
+    created = caller.data(query)["createLocation"]
     update = 'mutation ($id: ID!) { updateLocation(input: {id: $id, openingSchedule: {sunEnd: 1200}, \
 primaryAddress: {city: "Perth"}}) { openingSchedule { sunEnd monEnd } primaryAddress { city latitude } } }'
 
-    changed = data(caller, update, id=created["id"])["updateLocation"]
+    changed = caller.data(update, id=created["id"])["updateLocation"]
 
     assert created["primaryAddress"] == {"__typename": "StoreAddress", "latitude": 1.5}
     assert created["storageAreas"]["edges"] == [{"node": {"ref": "BACK"}}]
@@ -221,7 +207,7 @@ STOCK = """query ($since: DateTime) { inventoryPositions(updatedOn: {from: $sinc
 
 
 def positions(caller: Caller, **variables: Any) -> list[dict[str, Any]]:
-    found = data(caller, STOCK, **variables)["inventoryPositions"]["edges"]
+    found = caller.data(STOCK, **variables)["inventoryPositions"]["edges"]
     return [edge["node"] for edge in found]
 
 
@@ -261,7 +247,7 @@ def test_what_batches_delivered_is_seen_once_they_are_complete(caller: Caller, c
 
 
 def test_a_batch_writes_to_the_position_that_a_mutation_made(caller: Caller, clock: SteadyClock) -> None:
-    data(caller, CREATE, input={**POSITION, "productRef": "S1", "locationRef": "LOC-1"})
+    caller.data(CREATE, input={**POSITION, "productRef": "S1", "locationRef": "LOC-1"})
     caller.send(caller.new_job(), record("S1", 5), record("S1", 6))
     clock.advance(timedelta(seconds=10))
 
@@ -287,7 +273,7 @@ def test_a_seed_is_planted_whole_or_not_at_all(sandbox: Sandbox, caller: Caller)
         sandbox.seed(bad)
     reply = caller.raw("POST", "/_sandbox/seed", json.dumps({"shoes": [], "orders": 5}))
 
-    assert data(caller, "{ networks { edges { node { id } } } }")["networks"]["edges"] == []
+    assert caller.data("{ networks { edges { node { id } } } }")["networks"]["edges"] == []
     assert (reply.status, reply.code) == (400, "INVALID_SEED")
     assert "shoes: no such kind" in reply.json()["errors"][0]["message"]
 
@@ -313,7 +299,7 @@ def test_a_seed_sets_what_the_platform_sets_and_may_be_planted_again(
 
     assert (reply.status, reply.json()) == (201, {"seeded": {"Customer": 1, "Order": 1}})
     query = "{ orders { edges { node { status createdOn customer { username } } } } }"
-    (edge,) = data(caller, query)["orders"]["edges"]
+    (edge,) = caller.data(query)["orders"]["edges"]
     assert edge["node"] == {
         "status": "SHIPPED",
         "createdOn": "2020-01-01T00:00:00.000Z",
@@ -332,7 +318,7 @@ def test_a_seed_is_read_from_a_file(tmp_path: Path, name: str, text: str) -> Non
     (tmp_path / name).write_text(text)
 
     with Sandbox(seed=tmp_path / name) as sandbox, Caller(sandbox.url) as caller:
-        found = data(caller, "{ networks { edges { node { ref createdOn } } } }")
+        found = caller.data("{ networks { edges { node { ref createdOn } } } }")
 
     assert found["networks"]["edges"] == [{"node": {"ref": "N", "createdOn": "2020-01-01T00:00:00.000Z"}}]
 
@@ -352,9 +338,9 @@ def test_entities_stay_in_the_database_until_a_reset(tmp_path: Path) -> None:
     with Sandbox(database=tmp_path / "s.db") as sandbox:
         sandbox.seed({"networks": [{"ref": "N"}]})
     with Sandbox(database=tmp_path / "s.db") as sandbox, Caller(sandbox.url) as caller:
-        kept = data(caller, query)
+        kept = caller.data(query)
         sandbox.reset()
-        gone = data(caller, query)
+        gone = caller.data(query)
 
     assert kept == {"network": {"ref": "N"}, "retailerById": {"ref": "sandbox"}}
     assert gone == {"network": None, "retailerById": {"ref": "sandbox"}}
@@ -382,8 +368,8 @@ def test_a_field_fails_on_demand_and_the_others_are_answered(sandbox: Sandbox, c
     sandbox.inject(Fault(kind=FaultKind.GRAPHQL, field="orders", times=2))
     sandbox.inject(Fault(kind=FaultKind.GRAPHQL, field="create*", code="S0002E", after_accepting=True))
 
-    struck = [ask(caller, "{ orders { edges { cursor } } me { id } }") for _ in range(3)]
-    lost = ask(caller, CREATE, input=POSITION)
+    struck = [caller.graphql("{ orders { edges { cursor } } me { id } }") for _ in range(3)]
+    lost = caller.graphql(CREATE, input=POSITION)
 
     assert [code_of(each) for each in struck[:2]] == ["C0011E", "C0011E"]
     assert struck[0]["data"] == {"orders": None, "me": {"id": "1"}}

@@ -8,13 +8,12 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
 from fc_connect.errors import ParseError
-from fc_connect.formats.json_values import NotJSONError, RecordDecoder, UnusableError, next_bracket
+from fc_connect.formats.json_values import STRING, NotJSONError, RecordDecoder, UnusableError, next_bracket
 from fc_connect.formats.text import BLOCK_BYTES, UTF8Blocks
 
 __all__ = ["AT_ONCE_BYTES", "JSONScanner"]
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _BARE = re.compile(rb'[^ \t\r\n,:"\[\]{}]++')
 
 AT_ONCE_BYTES: Final = 1 << 14
@@ -164,7 +163,7 @@ class JSONScanner:
         if char in {b"{", b"["}:
             raw = self._container(limit)
         elif char == b'"':
-            raw = self._scalar(_STRING, limit)
+            raw = self._scalar(STRING, limit)
         elif char and char not in b",:]}":
             raw = self._scalar(_BARE, limit)
         else:
@@ -251,9 +250,7 @@ class JSONScanner:
         while True:
             match = pattern.match(self._text, self._at)
             # A number or a word may go on in the next block.
-            if match is not None and (
-                pattern is _STRING or match.end() < len(self._text) or not self._fill()
-            ):
+            if match is not None and (pattern is STRING or match.end() < len(self._text) or not self._fill()):
                 raw = match[0]
                 return raw if len(raw) <= limit else None
             if self.at_hand > limit:

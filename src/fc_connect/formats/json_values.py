@@ -17,6 +17,7 @@ import msgspec
 
 __all__ = [
     "MAX_NESTING",
+    "STRING",
     "NotJSONError",
     "RecordDecoder",
     "UnusableError",
@@ -40,7 +41,7 @@ _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, ArithmeticError, RecursionE
 _NOT_OPENING = bytes(set(range(256)) - set(b"{[\n"))
 _OUTSIDE_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"|(-?Infinity|NaN)', re.DOTALL)
 _PLAIN = re.compile(rb'[^"\[\]{}]*+')
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 class UnusableError(Exception):
@@ -221,7 +222,7 @@ def next_bracket(text: bytes, at: int) -> int:
     # on from there (python/cpython#106052), and Debian 12 has such a Python.
     while (plain := _PLAIN.match(text, at)) is not None:
         at = plain.end()
-        if text[at : at + 1] != b'"' or (string := _STRING.match(text, at)) is None:
+        if text[at : at + 1] != b'"' or (string := STRING.match(text, at)) is None:
             break
         at = string.end()
     return at

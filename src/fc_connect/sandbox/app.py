@@ -236,7 +236,7 @@ class Sandbox:
             return SandboxServer(
                 self._address,
                 api=api.handle,
-                control=Control(store, log, self._faults, self._clock, webhooks, entities).handle,
+                control=Control(store, log, self._faults, self._clock, webhooks, entities, self.reset).handle,
                 control_prefix=CONTROL_PREFIX,
                 store=store,
                 faults=self._faults,

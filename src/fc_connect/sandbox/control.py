@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,13 +40,14 @@ class Control:
         clock: MovableClock,
         webhooks: WebhookSender,
         entities: Entities,
+        reset: Callable[[], None],
     ) -> None:
         self._store = store
         self._log = log
         self._faults = faults
         self._clock = clock
-        self._webhooks = webhooks
         self._entities = entities
+        self._reset_all = reset
         self._calls = {
             ("GET", ""): self._calls_known,
             ("GET", "/overview"): self._overview,
@@ -107,11 +108,7 @@ class Control:
         return answer({"database": str(self._store.path), "calls": calls})
 
     def _reset(self, _: Request) -> Answer:
-        self._store.reset()
-        self._faults.clear()
-        self._clock.reset()
-        self._webhooks.forget()
-        self._entities.ready(at=self._clock())
+        self._reset_all()
         return answer({"reset": True})
 
     def _seed(self, request: Request) -> Answer:

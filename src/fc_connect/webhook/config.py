@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
-    PrivateAttr,
-    ValidationInfo,
-    WithJsonSchema,
-    model_validator,
 )
 
-from fc_connect.pipeline.config.checks import absolute_store, revealed_state, store_address
+from fc_connect.pipeline.config.checks import absolute_store
+from fc_connect.pipeline.config.file import ConfigFile, StoreAddress
 from fc_connect.pipeline.config.load import load_section, parse_section
 from fc_connect.pipeline.config.section import Fault, Section
 from fc_connect.pipeline.config.values import (
@@ -27,7 +22,6 @@ from fc_connect.pipeline.config.values import (
     Secret,
     Text,
     at_least,
-    base_dir_of,
     more_than_zero,
 )
 from fc_connect.webhook.inbox import MAX_BODY_BYTES, WithoutId
@@ -74,10 +68,8 @@ class HandOverRetryConfig(Section):
     """Longest rest."""
 
 
-class WebhookConfig(Section):
+class WebhookConfig(ConfigFile):
     """A receiver of webhooks."""
-
-    _base_dir: Path = PrivateAttr()
 
     webhook: Name
     """Name of the receiver; its queue is kept under it."""
@@ -105,12 +97,7 @@ class WebhookConfig(Section):
     """For handlers under way, when it is told to stop."""
     lease: Annotated[Duration, at_least(timedelta(seconds=3))] = timedelta(seconds=30)
     """After which another machine takes over from one that died."""
-    state: Annotated[
-        Text,
-        BeforeValidator(revealed_state),
-        AfterValidator(store_address),
-        WithJsonSchema({"type": "string", "minLength": 1}),
-    ] = Field(default="sqlite:///fc-connect.db", repr=False)
+    state: StoreAddress = Field(default="sqlite:///fc-connect.db", repr=False)
     """Store of the queue, as in a pipeline file."""
 
     @classmethod
@@ -126,16 +113,6 @@ class WebhookConfig(Section):
                 "fluent_keys",
                 "is required where a hook accepts Fluent: its signatures are verified with it",
             )
-
-    @model_validator(mode="after")
-    def _note_base_dir(self, info: ValidationInfo) -> Self:
-        self._base_dir = base_dir_of(info)
-        return self
-
-    @property
-    def base_dir(self) -> Path:
-        """Folder of the file, absolute: relative paths start here."""
-        return self._base_dir
 
     @property
     def state_url(self) -> str:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     PlainValidator,
-    PrivateAttr,
-    ValidationInfo,
     WithJsonSchema,
-    model_validator,
 )
 
 from fc_connect.pipeline.config.checks import (
@@ -23,10 +19,9 @@ from fc_connect.pipeline.config.checks import (
     folder_below,
     mapping_or_path,
     resolvers_place,
-    revealed_state,
-    store_address,
     web_address,
 )
+from fc_connect.pipeline.config.file import ConfigFile, StoreAddress
 from fc_connect.pipeline.config.formats import AnyFormatConfig, CSVFormatConfig
 from fc_connect.pipeline.config.section import Fault, Section
 from fc_connect.pipeline.config.sources import SourceConfig
@@ -40,7 +35,6 @@ from fc_connect.pipeline.config.values import (
     Secret,
     Text,
     at_least,
-    base_dir_of,
     more_than_zero,
 )
 
@@ -228,10 +222,8 @@ class ConfirmConfig(Section):
     """What to do where Fluent refuses records: note them among the rejects, or fail the file."""
 
 
-class PipelineConfig(Section):
+class PipelineConfig(ConfigFile):
     """A pipeline: which files go where, and what may happen to them on the way."""
-
-    _base_dir: Path = PrivateAttr()
 
     pipeline: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
     """Name of the pipeline; its state is kept under it."""
@@ -268,12 +260,7 @@ class PipelineConfig(Section):
     """What a failed file means for newer ones: it is given up once one is delivered, holds them, or neither."""
     validation: Literal["whole", "streaming"] = Field(default="whole", alias="validate")
     """`whole`: map all of a file before its first batch goes out. `streaming`: send as it is read."""
-    state: Annotated[
-        Text,
-        BeforeValidator(revealed_state),
-        AfterValidator(store_address),
-        WithJsonSchema({"type": "string", "minLength": 1}),
-    ] = Field(default="sqlite:///fc-connect.db", repr=False)
+    state: StoreAddress = Field(default="sqlite:///fc-connect.db", repr=False)
     """Store of the state: `sqlite:///path`, `redis://…` or `postgresql://…`; `file:<path>` reads the URL there."""
     exactly_once: Literal["required", "preferred"] = "preferred"
     """`required`: refuse to run on a store that, as it is set up, lacks a guarantee. `preferred`: warn."""
@@ -297,16 +284,6 @@ class PipelineConfig(Section):
                 "validate",
                 "streaming can't find duplicates in what it hasn't read: it needs `duplicates: keep`",
             )
-
-    @model_validator(mode="after")
-    def _note_base_dir(self, info: ValidationInfo) -> Self:
-        self._base_dir = base_dir_of(info)
-        return self
-
-    @property
-    def base_dir(self) -> Path:
-        """Folder of the pipeline file, absolute: relative paths start here."""
-        return self._base_dir
 
     @property
     def state_url(self) -> str:
